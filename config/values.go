@@ -9,29 +9,6 @@ import (
 	"time"
 )
 
-// A Problem is something wrong with one key of a section, as an adapter's
-// Validate reports it.
-type Problem struct {
-	// Key is the path of the key below the section, such as "tls.ca_file" or
-	// "headers[2]"; empty for the section itself.
-	Key string
-	// Message says what was found and what would be right.
-	Message string
-}
-
-func (p *Problem) Error() string {
-	if p.Key == "" {
-		return p.Message
-	}
-	return p.Key + ": " + p.Message
-}
-
-// Invalid returns a Problem. Join several with errors.Join: the file's position
-// is added to each.
-func Invalid(key, format string, args ...any) error {
-	return &Problem{Key: key, Message: fmt.Sprintf(format, args...)}
-}
-
 // The value types that sections use beside Go's own. Each is written as text.
 var (
 	_ encoding.TextUnmarshaler = (*Duration)(nil)
@@ -76,8 +53,15 @@ var units = []struct {
 	suffix string
 	bytes  int64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"TiB", 1 << 40},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"TB", 1e12},
+	{"B", 1},
 }
 
 // UnmarshalText reads a size; it may not be negative.

@@ -1,0 +1,183 @@
+// Package config reads the file that users write: strict YAML with positions,
+// variables, secrets from files, defaults and validation. It knows no source
+// and no sink: the program tells it which kinds there are.
+package config
+
+import "time"
+
+// A Section is the configuration of one source or sink: a pointer to a struct
+// with yaml tags, the defaults filled in. It may implement
+//
+//	Validate() error             // all problems at once, joined, each made by Invalid
+//	Unauthenticated() bool       // it takes requests from anybody on the ingest listener
+type Section any
+
+// Kinds tells Load which sources and sinks there are.
+type Kinds struct {
+	// Sources and Sinks make a new section, with its defaults, by kind: the key
+	// in the file.
+	Sources, Sinks map[string]func() Section
+	// Pattern compiles the pattern of a trigger, given as a JSON value (its
+	// numbers are json.Number). It may be nil. Its error may be several, joined;
+	// one that has a method Path() []any is shown at that place below `when`.
+	Pattern func(value any) error
+}
+
+// A Pos is a place in the file. Line and Column count from 1, the column in
+// characters. The zero Pos is no place.
+type Pos struct{ Line, Column int }
+
+// A File is a configuration that Load found to be valid. What stands in lists
+// here is in the order of the file.
+type File struct {
+	// Path is the file's path as it was given, Dir the absolute folder that
+	// relative paths in it are meant from.
+	Path, Dir string
+
+	Bus       Bus
+	Ingest    Ingest
+	Admin     Admin
+	Sources   []Source
+	Functions []Function
+	Triggers  []Trigger
+	Tests     []Test
+
+	// Warnings are what should be changed, though the file can be used.
+	Warnings []*Problem
+}
+
+// A Bus says where events are stored: in Dir by the server inside of sluice,
+// or at URL.
+type Bus struct {
+	// Dir is the folder of the embedded store, absolute once loaded; empty when
+	// URL is set. Default: data beside the file.
+	Dir string `yaml:"dir"`
+	// URL names NATS servers, separated by commas.
+	URL string `yaml:"url"`
+	// Replicas is the number of copies at URL: 1, 3 or 5. Default: 1.
+	Replicas int `yaml:"replicas"`
+	// Prefix begins the names of all streams and subjects. Default: sluice.
+	Prefix string `yaml:"prefix"`
+	// MaxBytes bounds the stored events. Default: 10GiB.
+	MaxBytes Size `yaml:"max_bytes"`
+	// MaxAge is how long events are kept that nothing needs. Default: 7d.
+	MaxAge Duration `yaml:"max_age"`
+	// MaxEvent is the largest event. Default: 1MiB; at most 8MiB.
+	MaxEvent Size `yaml:"max_event"`
+}
+
+// Ingest is the listener of HTTP sources.
+type Ingest struct {
+	// Listen is an address with a port. Default: 127.0.0.1:4800.
+	Listen string `yaml:"listen"`
+	// UnsafeNoAuth allows sources without authentication on an address that
+	// other machines can reach: anybody there can publish events.
+	UnsafeNoAuth bool `yaml:"unsafe_no_auth"`
+}
+
+// Admin is the listener of health, metrics and the API.
+type Admin struct {
+	// Listen is an address with a port. Default: 127.0.0.1:4801.
+	Listen string `yaml:"listen"`
+	// UnsafeNoAuth allows an address that other machines can reach: anybody
+	// there can read events, and pause, replay and purge.
+	UnsafeNoAuth bool `yaml:"unsafe_no_auth"`
+}
+
+// A Source is where events come from.
+type Source struct {
+	Name    string
+	Kind    string
+	Section Section
+	Pos     Pos
+}
+
+// A Sink is one place that deliveries go to.
+type Sink struct {
+	Kind    string
+	Section Section
+}
+
+// A Function is a sink with a name. Timeout and Concurrency, when set, are the
+// defaults of the triggers that deliver to it.
+type Function struct {
+	Name        string
+	Sink        Sink
+	Timeout     Duration // 0: not set
+	Concurrency int      // 0: not set
+	Pos         Pos
+}
+
+// A Trigger says which events go to which sink, and how.
+type Trigger struct {
+	Name string
+	// On are the names of the sources, at least one.
+	On []string
+	// When is the pattern as a JSON value; nil matches every event.
+	When any
+	// Function is the name of the function that it delivers to; empty when Sink
+	// is set.
+	Function string
+	Sink     *Sink
+	Retry    Retry
+	// Concurrency is the number of attempts at the same time. Default: the
+	// function's, else 10.
+	Concurrency int
+	// Timeout bounds one attempt. Default: the function's, else 30s.
+	Timeout Duration
+	// Was are the names that the trigger had before.
+	Was []string
+	Pos Pos
+}
+
+// Retry says how often, and when, a failed delivery is attempted again.
+type Retry struct {
+	// Attempts is the number of all attempts, the first included. Default: 5.
+	Attempts int `yaml:"attempts"`
+	// Initial is the longest wait before the second attempt; it doubles with
+	// each, up to Max. Defaults: 1s and 5m.
+	Initial Duration `yaml:"initial"`
+	Max     Duration `yaml:"max"`
+	// MaxAge ends a delivery that long after its event was accepted. Default: 24h.
+	MaxAge Duration `yaml:"max_age"`
+}
+
+// A Test is an event and the triggers that it must match, no more and no less.
+type Test struct {
+	Name     string
+	Event    map[string]any // a JSON object; source is the name of a source
+	Triggers []string
+	Pos      Pos
+}
+
+// The defaults of the file.
+const (
+	defaultDir         = "data"
+	defaultIngest      = "127.0.0.1:4800"
+	defaultAdmin       = "127.0.0.1:4801"
+	defaultPrefix      = "sluice"
+	defaultReplicas    = 1
+	defaultMaxBytes    = Size(10 << 30)
+	defaultMaxAge      = Duration(7 * 24 * time.Hour)
+	defaultMaxEvent    = Size(1 << 20)
+	defaultConcurrency = 10
+	defaultTimeout     = Duration(30 * time.Second)
+)
+
+// DefaultRetry is the retry policy of a trigger that has none of its own.
+func DefaultRetry() Retry {
+	return Retry{
+		Attempts: 5,
+		Initial:  Duration(time.Second),
+		Max:      Duration(5 * time.Minute),
+		MaxAge:   Duration(24 * time.Hour),
+	}
+}
+
+// defaultBus has no Dir: that depends on whether there is a URL.
+func defaultBus() Bus {
+	return Bus{
+		Replicas: defaultReplicas, Prefix: defaultPrefix,
+		MaxBytes: defaultMaxBytes, MaxAge: defaultMaxAge, MaxEvent: defaultMaxEvent,
+	}
+}
