@@ -1,0 +1,176 @@
+package s3
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+const (
+	headerTimeout = 30 * time.Second
+	// bodyTimeout is how long an answer may stay silent in its middle.
+	bodyTimeout = 30 * time.Second
+	pageSize    = 1000
+)
+
+// A client asks the server about one bucket.
+type client struct {
+	cfg       *Config
+	api       *minio.Client
+	transport *transport
+}
+
+func newClient(cfg *Config) (*client, error) {
+	endpoint, err := url.Parse(cfg.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	secure := endpoint.Scheme == "https"
+	base, err := minio.DefaultTransport(secure)
+	if err != nil {
+		return nil, err
+	}
+	base.ResponseHeaderTimeout = headerTimeout
+	watched := &transport{base: base}
+	api, err := minio.New(endpoint.Host, &minio.Options{
+		Creds:        credentials.NewStaticV4(cfg.AccessKey.Reveal(), cfg.SecretKey.Reveal(), ""),
+		Secure:       secure,
+		Transport:    watched,
+		Region:       cfg.Region,
+		BucketLookup: lookup(cfg.PathStyle),
+		MaxRetries:   1, // the source has its own backoff
+	})
+	if err != nil {
+		return nil, err
+	}
+	api.SetAppInfo("sluice", "s3-source")
+	return &client{cfg: cfg, api: api, transport: watched}, nil
+}
+
+func lookup(style string) minio.BucketLookupType {
+	switch style {
+	case on:
+		return minio.BucketLookupPath
+	case off:
+		return minio.BucketLookupDNS
+	default:
+		return minio.BucketLookupAuto
+	}
+}
+
+func (c *client) anonymous() bool { return c.cfg.AccessKey.IsZero() }
+
+func (c *client) close() { c.transport.base.CloseIdleConnections() }
+
+// A versioning is what is known about the bucket's versioning.
+type versioning int
+
+const (
+	unversioned versioning = iota // never had versions
+	versioned                     // has versions, now or from earlier
+	hidden                        // the server does not say: versions are ignored
+)
+
+// versioning asks whether the bucket has versions. Not every server and not
+// every access key can ask.
+func (c *client) versioning(ctx context.Context) (versioning, error) {
+	answer, err := c.api.GetBucketVersioning(ctx, c.cfg.Bucket)
+	switch {
+	case err == nil && answer.Status == "":
+		return unversioned, nil
+	case err == nil:
+		return versioned, nil
+	case unsupported(err) || code(err) == minio.AccessDenied:
+		return hidden, nil
+	}
+	return hidden, err
+}
+
+// list calls yield with every object whose key has the prefix, versions of one
+// key from the oldest to the newest, until it returns false.
+func (c *client) list(ctx context.Context, v versioning, prefix string, yield func(object) bool) error {
+	owner := false
+	options := minio.ListObjectsOptions{
+		Prefix: prefix, Recursive: true, MaxKeys: pageSize, FetchOwner: &owner,
+		WithVersions: v == versioned, ReverseVersions: v == versioned,
+	}
+	for info := range c.api.ListObjectsIter(ctx, c.cfg.Bucket, options) {
+		if info.Err != nil {
+			return info.Err
+		}
+		if info.IsDeleteMarker {
+			continue
+		}
+		found := newObject(info.Key, info.ETag, info.VersionID, info.Size, info.LastModified)
+		if v != versioned {
+			found = found.unversioned()
+		}
+		if !yield(found) {
+			return nil
+		}
+	}
+	return ctx.Err() // minio-go ends a cancelled listing without an error
+}
+
+// A transport passes requests on, keeps the server's clock, and ends answers on
+// which nothing arrives any more.
+type transport struct {
+	base  *http.Transport
+	clock atomic.Int64 // ms since 1970 by the last Date header; 0 for none
+}
+
+// serverTime returns the server's clock as it was at its last answer, in full
+// seconds, or false when it has none.
+func (t *transport) serverTime() (time.Time, bool) {
+	ms := t.clock.Load()
+	return time.UnixMilli(ms).UTC(), ms != 0
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(request.Context())
+	response, err := t.base.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		t.clock.Store(date.UnixMilli())
+	}
+	response.Body = newWatchedBody(ctx, response.Body, cancel)
+	return response, nil
+}
+
+// A watchedBody cancels its request when a read takes longer than bodyTimeout.
+type watchedBody struct {
+	ctx    context.Context //nolint:containedctx // the body's own, and it ends with Close
+	body   io.ReadCloser
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func newWatchedBody(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc) *watchedBody {
+	timer := time.AfterFunc(bodyTimeout, func() { cancel(errSilent) })
+	return &watchedBody{ctx: ctx, body: body, timer: timer, cancel: cancel}
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.timer.Reset(bodyTimeout)
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF && context.Cause(b.ctx) == errSilent {
+		err = errSilent
+	}
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.timer.Stop()
+	defer b.cancel(nil)
+	return b.body.Close()
+}

@@ -1,0 +1,136 @@
+package s3
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// A page is one step of a listing: its beginning, a part of its objects, or
+// its end.
+type page struct {
+	begins  bool
+	bucket  versioning
+	clock   time.Time // the server's, at the beginning
+	objects []object
+	ends    bool
+	err     error // with ends
+}
+
+// list starts a listing, or has another follow the one under way, which may
+// have passed already what there is to find.
+func (r *run) list(ctx context.Context) {
+	if r.pages != nil {
+		r.again = true
+		return
+	}
+	r.again = false
+	r.pages = make(chan page)
+	pages := r.pages
+	r.workers.Go(func() { r.scan(ctx, pages) })
+}
+
+// listSoon has a listing follow.
+func (r *run) listSoon() {
+	if r.pages != nil {
+		r.again = true
+		return
+	}
+	r.next.Reset(0)
+}
+
+// scan reads the listing, a page ahead of who compares it.
+func (r *run) scan(ctx context.Context, pages chan<- page) {
+	send := func(p page) bool {
+		select {
+		case <-ctx.Done():
+			return false
+		case pages <- p:
+			return true
+		}
+	}
+	err := r.scanPages(ctx, send)
+	send(page{ends: true, err: err})
+}
+
+func (r *run) scanPages(ctx context.Context, send func(page) bool) error {
+	bucket, err := r.server.versioning(ctx)
+	if err != nil {
+		return err
+	}
+	clock, ok := r.server.transport.serverTime()
+	if !ok {
+		clock = r.env.Now()
+	}
+	if !send(page{begins: true, bucket: bucket, clock: clock}) {
+		return ctx.Err()
+	}
+	var objects []object
+	err = r.server.list(ctx, bucket, r.cfg.Prefix, func(o object) bool {
+		if !r.server.wants(o.key) {
+			return true
+		}
+		objects = append(objects, o)
+		if len(objects) < pageSize {
+			return true
+		}
+		sent := send(page{objects: objects})
+		objects = nil
+		return sent
+	})
+	if err == nil && len(objects) > 0 {
+		send(page{objects: objects})
+	}
+	return err
+}
+
+// page compares one page with what is known.
+func (r *run) page(ctx context.Context, p page) error {
+	switch {
+	case p.begins:
+		return r.listingBegins(ctx, p)
+	case p.ends:
+		return r.listingEnds(ctx, p.err)
+	}
+	return r.learn(ctx, p.objects)
+}
+
+func (r *run) listingBegins(ctx context.Context, p page) error {
+	r.bucket, r.began = p.bucket, p.clock
+	since := p.clock
+	if r.cfg.Backfill {
+		since = time.Time{}
+	}
+	if err := r.persist(ctx, func() error { return r.memory.start(ctx, since) }); err != nil {
+		return err
+	}
+	r.memory.beginListing()
+	r.ready = true
+	return nil
+}
+
+func (r *run) listingEnds(ctx context.Context, err error) error {
+	r.pages = nil
+	if err != nil {
+		r.listError = r.server.explain(err)
+		r.report()
+		r.next.Reset(min(r.pause.NextBackOff(), time.Duration(r.cfg.Interval)))
+		return nil
+	}
+	if err := r.persist(ctx, func() error { return r.memory.endListing(ctx, r.began) }); err != nil {
+		return err
+	}
+	r.listError = nil
+	r.report()
+	r.pause.Reset()
+	r.logger().Debug("the bucket is listed", slog.Int("objects", r.memory.seen.size))
+	r.next.Reset(r.untilNext())
+	return nil
+}
+
+func (r *run) untilNext() time.Duration {
+	if r.again {
+		return 0
+	}
+	return time.Duration(r.cfg.Interval)
+}

@@ -1,0 +1,358 @@
+package s3
+
+import (
+	"context"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"sluice/sources"
+)
+
+const (
+	// maxNotes is how many notifications wait while the bus is away or a page
+	// is compared. Beyond, the listing finds what they told.
+	maxNotes = 4096
+
+	firstRetry = 500 * time.Millisecond
+	maxRetry   = 30 * time.Second
+	// listenRetry is the pause before the listen API is tried again on a server
+	// that has refused it: it may have been upgraded.
+	listenRetry = 5 * time.Minute
+	// stable is how long a stream must have lived for the next pause to be
+	// short.
+	stable = time.Minute
+)
+
+var (
+	_ sources.Source  = (*source)(nil)
+	_ sources.Lagging = (*source)(nil)
+)
+
+type source struct {
+	cfg     Config
+	env     sources.Env
+	waiting atomic.Int64 // notifications taken and not yet published
+}
+
+// Source builds the source. It opens no connection.
+func (c *Config) Source(env sources.Env) (sources.Source, error) {
+	if env.Report == nil {
+		env.Report = func(error) {}
+	}
+	return &source{cfg: *c, env: env}, nil
+}
+
+// Lag returns how many notifications wait to be published. How old what the
+// server has not told is cannot be known.
+func (s *source) Lag() (age time.Duration, items int64) { return -1, s.waiting.Load() }
+
+// Run publishes the bucket's new objects until ctx ends. What the server
+// refuses is reported as health and tried again; an error is returned only when
+// the memory cannot be read or somebody else has taken over.
+func (s *source) Run(ctx context.Context, out sources.Out) error {
+	server, err := newClient(&s.cfg)
+	if err != nil {
+		return err
+	}
+	known, err := recall(ctx, out, s.cfg.Bucket, s.scope())
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	r := newRun(s, server, known)
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		r.workers.Wait()
+		server.close()
+		s.waiting.Store(0)
+	}()
+	if s.cfg.Listen == auto {
+		r.workers.Go(func() { r.listen(ctx) })
+	}
+	return ignoreEnd(ctx, r.loop(ctx))
+}
+
+// ignoreEnd turns the errors that come from the end of ctx into none.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// scope is what the memory is about.
+func (s *source) scope() uint64 {
+	h := fnv.New64a()
+	for _, part := range []string{s.cfg.Bucket, s.cfg.Prefix, s.cfg.Suffix} {
+		_, _ = h.Write([]byte(part + "\x00")) // never fails
+	}
+	return h.Sum64()
+}
+
+// A run is one life of a source. All fields but the channels and overflow
+// belong to loop's goroutine.
+type run struct {
+	*source
+	server  *client
+	memory  *memory
+	workers sync.WaitGroup
+
+	notes    chan note
+	opened   chan struct{} // the stream of notifications is open
+	overflow atomic.Bool   // a notification was dropped
+	pages    chan page     // of the listing under way; nil for none
+	began    time.Time     // by the server's clock, when it began
+	again    bool          // list again as soon as it is over
+	next     *time.Timer   // when to list
+	pause    backoff.BackOff
+	bucket   versioning
+	ready    bool // bucket is known, and from when on objects are new
+
+	listError, busError error
+	reported            string
+}
+
+func newRun(s *source, server *client, known *memory) *run {
+	return &run{
+		source: s, server: server, memory: known,
+		notes:  make(chan note, maxNotes),
+		opened: make(chan struct{}, 1),
+		next:   time.NewTimer(0),
+		pause:  newBackoff(maxRetry),
+	}
+}
+
+func newBackoff(longest time.Duration) backoff.BackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstRetry),
+		backoff.WithMaxInterval(longest),
+		backoff.WithMaxElapsedTime(0),
+	)
+}
+
+// loop handles one thing after another: what it knows needs no lock.
+func (r *run) loop(ctx context.Context) error {
+	defer r.next.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.opened:
+			r.list(ctx)
+		case <-r.next.C:
+			r.list(ctx)
+		case p := <-r.pages:
+			err = r.page(ctx, p)
+		case first := <-r.readyNotes():
+			err = r.take(ctx, first)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readyNotes returns no channel until it is known how to read notifications.
+func (r *run) readyNotes() <-chan note {
+	if !r.ready {
+		return nil
+	}
+	return r.notes
+}
+
+// take publishes a notification and all that wait behind it.
+func (r *run) take(ctx context.Context, first note) error {
+	objects := make([]object, 0, 16)
+	taken := int64(0)
+	for n, more := first, true; more; n, more = r.waitingNote() {
+		taken++
+		found, err := r.resolve(ctx, n)
+		if err != nil {
+			r.listSoon()
+		}
+		objects = append(objects, found...)
+		if len(objects) >= maxEvents {
+			break
+		}
+	}
+	err := r.learn(ctx, objects)
+	r.waiting.Add(-taken)
+	if r.overflow.CompareAndSwap(true, false) {
+		r.listSoon()
+	}
+	return err
+}
+
+func (r *run) waitingNote() (note, bool) {
+	select {
+	case n := <-r.notes:
+		return n, true
+	default:
+		return note{}, false
+	}
+}
+
+// resolve returns the objects of a notification as a listing would show them.
+func (r *run) resolve(ctx context.Context, n note) ([]object, error) {
+	switch {
+	case n.vague:
+		return r.lookUp(ctx, n.object.key)
+	case r.bucket == hidden:
+		return []object{n.object.unversioned()}, nil
+	case r.bucket == unversioned && n.object.version != "":
+		// Versioning has just been switched on: the next listing asks.
+		r.listSoon()
+		return nil, nil
+	}
+	return []object{n.object}, nil
+}
+
+// lookUp lists the versions of one key.
+func (r *run) lookUp(ctx context.Context, key string) ([]object, error) {
+	if !r.server.wants(key) {
+		return nil, nil
+	}
+	var found []object
+	err := r.server.list(ctx, r.bucket, key, func(o object) bool {
+		if o.key == key {
+			found = append(found, o)
+		}
+		return o.key == key
+	})
+	return found, err
+}
+
+// learn publishes what is new. While the bus is away it tries again, and
+// returns only what another try cannot mend.
+func (r *run) learn(ctx context.Context, objects []object) error {
+	return r.persist(ctx, func() error {
+		_, err := r.memory.learn(ctx, objects)
+		return err
+	})
+}
+
+func (r *run) persist(ctx context.Context, write func() error) error {
+	err := backoff.RetryNotify(func() error {
+		err := write()
+		if err != nil && final(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(newBackoff(maxRetry), ctx), func(err error, _ time.Duration) {
+		r.busError = err
+		r.report()
+	})
+	if err == nil && r.busError != nil {
+		r.busError = nil
+		r.report()
+	}
+	return err
+}
+
+// report tells the health when it has changed.
+func (r *run) report() {
+	err := r.busError
+	if err == nil {
+		err = r.listError
+	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != r.reported {
+		r.reported = text
+		r.env.Report(err)
+	}
+}
+
+// listen keeps a stream of notifications open until ctx ends. It says only
+// what has changed.
+func (r *run) listen(ctx context.Context) {
+	pause := newBackoff(maxRetry)
+	state := ""
+	say := func(now string, reason error) {
+		if now != state {
+			state = now
+			r.say(now, reason)
+		}
+	}
+	for {
+		start := time.Now()
+		err := r.server.listen(ctx, func() {
+			say(listening, nil)
+			signal(r.opened)
+		}, r.offer)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := pause.NextBackOff()
+		switch {
+		case refused(err):
+			say(notListening, err)
+			wait = listenRetry
+		case time.Since(start) > stable:
+			pause.Reset()
+			wait = firstRetry
+			fallthrough
+		default:
+			say(lost, err)
+		}
+		sleep(ctx, wait)
+	}
+}
+
+// The states of listening.
+const (
+	listening    = "listening"
+	notListening = "refused"
+	lost         = "lost"
+)
+
+func (r *run) say(state string, reason error) {
+	log := r.logger()
+	switch state {
+	case listening:
+		log.Info("the server notifies of uploads")
+	case notListening:
+		log.Info("the server does not notify of uploads: listing only",
+			slog.Duration("interval", time.Duration(r.cfg.Interval)), slog.String("reason", reason.Error()))
+	case lost:
+		log.Info("no notifications for now: listing only", slog.String("reason", reason.Error()))
+	}
+}
+
+func (r *run) logger() *slog.Logger {
+	return r.env.Logger.With(slog.String("bucket", r.cfg.Bucket))
+}
+
+// offer hands a notification to loop, or leaves it to the listing.
+func (r *run) offer(n note) {
+	select {
+	case r.notes <- n:
+		r.waiting.Add(1)
+	default:
+		r.overflow.Store(true)
+	}
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
