@@ -1,0 +1,120 @@
+// Package http is the source that takes events over HTTP: CloudEvents in
+// binary, structured and batched mode, and plain bodies such as webhooks send
+// them. It holds the ingest server too, on which HTTP sources mount their paths.
+package http
+
+import (
+	"errors"
+	"log/slog"
+	"path"
+	"strings"
+
+	"sluice/config"
+	"sluice/event"
+	"sluice/sources"
+)
+
+// Adapter returns the adapter for the program's list.
+func Adapter() sources.Adapter {
+	return sources.Adapter{
+		Kind: "http",
+		Config: func() sources.Config {
+			return &Config{MaxBody: event.DefaultMaxSize, MaxBatch: 1000, Type: "http.request"}
+		},
+	}
+}
+
+// A Config is the section of a source in the file.
+type Config struct {
+	// Path is where the source takes requests, such as /hooks/stripe. It is
+	// matched exactly.
+	Path string `yaml:"path"`
+	// Token, when it is set, must come with every request as a bearer token
+	// (RFC 6750).
+	Token config.Secret `yaml:"token"`
+	// MaxBody is the largest request body, 1MiB by default.
+	MaxBody config.Size `yaml:"max_body"`
+	// MaxBatch is the largest number of events in one request, 1000 by default.
+	MaxBatch int `yaml:"max_batch"`
+	// Type is the type of the events that are made of plain bodies,
+	// http.request by default.
+	Type string `yaml:"type"`
+}
+
+// The bounds of what may be configured.
+const (
+	maxMaxBody  = 64 << 20
+	maxMaxBatch = 10_000
+	minToken    = 16
+)
+
+// Validate returns all problems of the section, joined.
+func (c *Config) Validate() error {
+	problems := []error{checkPath(c.Path), c.checkToken()}
+	if c.MaxBody < 1 || c.MaxBody > maxMaxBody {
+		problems = append(problems, config.Invalid("max_body", "%v: write a size from 1B to 64MiB", c.MaxBody))
+	}
+	if c.MaxBatch < 1 || c.MaxBatch > maxMaxBatch {
+		problems = append(problems, config.Invalid("max_batch", "%d: write a number from 1 to %d", c.MaxBatch, maxMaxBatch))
+	}
+	probe := event.Event{ID: "1", Source: "/", Type: c.Type}
+	if err := probe.Validate(); err != nil {
+		problems = append(problems, config.Invalid("type", "%q is not the type of an event: write some text, such as http.request", c.Type))
+	}
+	return errors.Join(problems...)
+}
+
+// checkToken refuses a token that could be guessed or that no header can hold.
+func (c *Config) checkToken() error {
+	token := c.Token.Reveal()
+	if token == "" {
+		return nil
+	}
+	if len(token) < minToken {
+		return config.Invalid("token", "it has %d characters: use at least %d", len(token), minToken)
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return config.Invalid("token", "the character at byte %d is not allowed: use printable ASCII without spaces", i)
+		}
+	}
+	return nil
+}
+
+func checkPath(p string) error {
+	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/"
+	switch {
+	case p == "":
+		return config.Invalid("path", "missing: write where requests come in, such as /hooks/orders")
+	case p[0] != '/':
+		return config.Invalid("path", "%q: write it with a slash in front: %q", p, "/"+p)
+	case strings.Trim(p, legal) != "":
+		return config.Invalid("path", "%q: use letters, digits, slashes and -._~!$&'()*+,;=:@ only", p)
+	case path.Clean(p) != p:
+		return config.Invalid("path", "%q: write it as %q", p, path.Clean(p))
+	}
+	return nil
+}
+
+// A permitter is a Mux that can tell before Run whether a source may be
+// mounted.
+type permitter interface {
+	Permit(source string, authenticated bool) error
+}
+
+// Source builds the source. It returns an error when the ingest server would
+// not have it, for want of a token.
+func (c *Config) Source(env sources.Env) (sources.Source, error) {
+	if mux, ok := env.Ingest.(permitter); ok {
+		if err := mux.Permit(env.Name, !c.Token.IsZero()); err != nil {
+			return nil, err
+		}
+	}
+	if env.Logger == nil {
+		env.Logger = slog.New(slog.DiscardHandler)
+	}
+	if env.Report == nil {
+		env.Report = func(error) {}
+	}
+	return &source{config: *c, env: env}, nil
+}

@@ -1,0 +1,91 @@
+package http
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// guard does what every request needs before a source sees it: it bounds the
+// time for the body, takes headers away that only a proxy or sluice itself may
+// set, and refuses browsers that act for another site.
+func (s *Server) guard(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	local := isLoopback(s.options.Listen)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := crossOrigin.Check(r); err != nil || local && rebound(r) {
+			(&refusal{status: http.StatusForbidden, message: "a browser sends this for another site: that is not allowed"}).write(w)
+			return
+		}
+		strip(r.Header)
+		s.limitBody(w, r)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// rebound tells whether a browser was led here by a name that is not this
+// machine's: DNS rebinding. Other programs send no Origin.
+func rebound(r *http.Request) bool {
+	if r.Header.Get("Origin") == "" {
+		return false
+	}
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if ip := net.ParseIP(host); ip != nil {
+		return !ip.IsLoopback()
+	}
+	return host != "localhost" && !strings.HasSuffix(host, ".localhost")
+}
+
+// strip takes away hop-by-hop headers (RFC 9110, section 7.6.1), headers that
+// mean something to the log, and those by which proxies tell who somebody is.
+func strip(header http.Header) {
+	for _, list := range header["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			header.Del(strings.TrimSpace(name))
+		}
+	}
+	for name := range header {
+		if isStripped(name) {
+			delete(header, name)
+		}
+	}
+}
+
+func isStripped(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+		"Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Authenticated-User", "X-Webauth-User":
+		return true
+	}
+	return strings.HasPrefix(name, "Nats-") || strings.HasPrefix(name, "Sluice-")
+}
+
+// limitBody gives the body the body timeout, from now. The deadline is lifted
+// when the body has been read, since it would end a publish that waits.
+func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(s.options.BodyTimeout)) != nil {
+		return // not a connection: a test's recorder
+	}
+	r.Body = &timedBody{ReadCloser: r.Body, lift: func() { _ = control.SetReadDeadline(time.Time{}) }}
+}
+
+type timedBody struct {
+	io.ReadCloser
+	lift func()
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF { //nolint:errorlint // the contract of io.Reader: EOF itself.
+		b.lift()
+	}
+	return n, err
+}

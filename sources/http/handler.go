@@ -1,0 +1,289 @@
+package http
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/event"
+	"sluice/sources"
+)
+
+// A handler takes the requests of one source. It answers 202 only when every
+// event of the request is durable.
+type handler struct {
+	config    Config
+	env       sources.Env
+	out       sources.Out
+	gate      *gate
+	// onStop calls its argument when requests under way are to be cut off, until
+	// what it returns is called.
+	onStop    func(func()) (forget func() bool)
+	protected bool
+	digest    [sha256.Size]byte // of the token
+	failing   atomic.Bool       // the last publish has failed
+}
+
+// Authenticated tells whether requests need a token.
+func (h *handler) Authenticated() bool { return h.protected }
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.gate.enter() {
+		(&refusal{
+			status: http.StatusServiceUnavailable, message: "the source is stopping",
+			retryAfter: retryUnavailable,
+		}).write(w)
+		return
+	}
+	defer h.gate.leave()
+	ids, refusal := h.take(w, r)
+	if refusal == nil {
+		writeJSON(w, http.StatusAccepted, accepted{Accepted: len(ids), IDs: ids})
+		return
+	}
+	id := refusal.write(w)
+	if refusal.cause != nil && !h.failing.Swap(true) {
+		h.env.Logger.Warn("events could not be stored", slog.String("source", h.env.Name),
+			slog.String("request_id", id), slog.Any("error", refusal.cause))
+		h.env.Report(refusal.cause)
+	}
+}
+
+// take stores the events of a request and returns their ids.
+func (h *handler) take(w http.ResponseWriter, r *http.Request) ([]string, *refusal) {
+	if refusal := h.admit(r); refusal != nil {
+		return nil, refusal
+	}
+	body, refusal := h.read(w, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	events, refusal := h.events(r, body)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := h.publish(r, events); refusal != nil {
+		return nil, refusal
+	}
+	ids := make([]string, len(events))
+	for i := range events {
+		ids[i] = events[i].ID
+	}
+	return ids, nil
+}
+
+// admit looks at what can be judged without the body.
+func (h *handler) admit(r *http.Request) *refusal {
+	if r.Method != http.MethodPost {
+		return &refusal{
+			status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %.20q: send POST", r.Method),
+			header: [2]string{"Allow", http.MethodPost},
+		}
+	}
+	if h.protected && !h.authorized(r.Header) {
+		return &refusal{
+			status: http.StatusUnauthorized, message: "send the source's token as Authorization: Bearer …",
+			header: [2]string{"WWW-Authenticate", `Bearer realm="sluice"`},
+		}
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &refusal{
+			status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("content encoding %.40q: send the body as it is", encoding),
+			header: [2]string{"Accept-Encoding", "identity"},
+		}
+	}
+	if r.ContentLength > int64(h.config.MaxBody) {
+		return h.tooLarge()
+	}
+	return nil
+}
+
+// authorized compares digests, so that neither the length of the token nor how
+// much of it is right shows in the time that it takes.
+func (h *handler) authorized(header http.Header) bool {
+	values := header["Authorization"]
+	if len(values) != 1 {
+		return false
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	return subtle.ConstantTimeCompare(digest[:], h.digest[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+}
+
+func (h *handler) tooLarge() *refusal {
+	return &refusal{
+		status:  http.StatusRequestEntityTooLarge,
+		message: fmt.Sprintf("the body is too large: at most %v", h.config.MaxBody),
+	}
+}
+
+// read reads the body. What is set aside before the first byte is bounded,
+// whatever length the sender announces.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	const most = 64 << 10
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, most)) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, int64(h.config.MaxBody)))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body.Bytes(), nil
+	case errors.As(err, &tooLarge):
+		return nil, h.tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &refusal{status: http.StatusRequestTimeout, message: "the body took too long", header: [2]string{"Connection", "close"}}
+	default:
+		return nil, &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the body could not be read: %v", err)}
+	}
+}
+
+// events makes the events of a request.
+func (h *handler) events(r *http.Request, body []byte) ([]event.Event, *refusal) {
+	events, mode, err := event.DecodeHTTP(r.Header, body)
+	if err == nil && mode == event.ModeNone {
+		return h.plain(r, body)
+	}
+	if err == nil && len(events) > h.config.MaxBatch {
+		return nil, &refusal{
+			status:  http.StatusRequestEntityTooLarge,
+			message: fmt.Sprintf("%d events in one batch: at most %d", len(events), h.config.MaxBatch),
+		}
+	}
+	var mediaType *event.MediaTypeError
+	switch {
+	case errors.As(err, &mediaType):
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, message: err.Error()}
+	case err != nil:
+		return nil, &refusal{status: http.StatusBadRequest, message: err.Error()}
+	}
+	return events, h.validate(events, mode)
+}
+
+// validate refuses events that break the specification or are too large, with
+// every problem of the first event that does.
+func (h *handler) validate(events []event.Event, mode event.Mode) *refusal {
+	for i := range events {
+		status, err := http.StatusBadRequest, events[i].Validate()
+		if err == nil {
+			status, err = http.StatusRequestEntityTooLarge, event.CheckSize(&events[i], int(h.config.MaxBody))
+		}
+		if err == nil {
+			continue
+		}
+		message := strings.ReplaceAll(err.Error(), "\n", "; ")
+		if mode == event.ModeBatch {
+			message = fmt.Sprintf("event %d: %s", i, message)
+		}
+		return &refusal{status: status, message: message}
+	}
+	return nil
+}
+
+// plain makes an event of a request that carries none: the body is its data.
+func (h *handler) plain(r *http.Request, body []byte) ([]event.Event, *refusal) {
+	contentType := r.Header.Get("Content-Type")
+	if refusal := checkPlain(contentType, body); refusal != nil {
+		return nil, refusal
+	}
+	events := []event.Event{{
+		ID:              uuid.NewString(),
+		Source:          "/" + h.env.Name,
+		Type:            h.config.Type,
+		Subject:         h.config.Path,
+		Time:            h.env.Now(),
+		DataContentType: contentType,
+		Data:            body,
+	}}
+	return events, h.validate(events, event.ModeNone)
+}
+
+// checkPlain wants a body with a content type, and JSON where it says so.
+func checkPlain(contentType string, body []byte) *refusal {
+	switch {
+	case len(body) == 0:
+		return &refusal{status: http.StatusBadRequest, message: "the body is empty: send a CloudEvent or some data"}
+	case contentType == "":
+		return &refusal{
+			status:  http.StatusUnsupportedMediaType,
+			message: "no Content-Type: say what the body is, such as application/json",
+		}
+	case event.IsJSON(contentType):
+		var raw json.RawMessage
+		if err := json.Unmarshal(body, &raw); err != nil {
+			return &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("Content-Type says JSON, but the body is not: %v", err)}
+		}
+	case isForm(contentType) && (body[0] == '{' || body[0] == '[') && json.Valid(body):
+		return &refusal{
+			status:  http.StatusUnsupportedMediaType,
+			message: "Content-Type says that the body is a form, but it is JSON: send Content-Type: application/json",
+		}
+	}
+	return nil
+}
+
+func isForm(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded")
+}
+
+// How long a sender is asked to wait.
+const (
+	retryUnavailable = 5 * time.Second
+	retryFull        = 30 * time.Second
+)
+
+// publish stores the events. The request's own context ends it too: nobody
+// waits for the answer any more.
+func (h *handler) publish(r *http.Request, events []event.Event) *refusal {
+	if len(events) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), publishTimeout)
+	defer cancel()
+	defer h.onStop(cancel)()
+	err := h.out.Publish(ctx, events...)
+	if err == nil {
+		if h.failing.Load() && h.failing.Swap(false) {
+			h.env.Logger.Info("events are stored again", slog.String("source", h.env.Name))
+			h.env.Report(nil)
+		}
+		return nil
+	}
+	return refusePublish(r, err)
+}
+
+// refusePublish turns an error of the bus into an answer. Whatever else it may
+// be, the sender is asked to come again: nothing that is answered with 202 is
+// lost, and what is sent again under the same id is one event.
+func refusePublish(r *http.Request, err error) *refusal {
+	switch {
+	case errors.Is(err, event.ErrTooLarge):
+		return &refusal{status: http.StatusRequestEntityTooLarge, message: err.Error()}
+	case errors.Is(err, event.ErrFull):
+		return &refusal{
+			status: http.StatusServiceUnavailable, message: event.ErrFull.Error(),
+			retryAfter: retryFull, cause: err,
+		}
+	case r.Context().Err() != nil: // the sender has gone; no fault of the bus
+		return &refusal{status: http.StatusServiceUnavailable, message: "the request was given up", retryAfter: retryUnavailable}
+	default:
+		return &refusal{
+			status: http.StatusServiceUnavailable, message: event.ErrUnavailable.Error(),
+			retryAfter: retryUnavailable, cause: err,
+		}
+	}
+}

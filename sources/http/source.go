@@ -1,0 +1,94 @@
+package http
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"sluice/sources"
+)
+
+const (
+	// publishTimeout is how long a request waits for the bus.
+	publishTimeout = 15 * time.Second
+	// drainTimeout is how long Run waits for the requests under way.
+	drainTimeout = 5 * time.Second
+)
+
+type source struct {
+	config Config
+	env    sources.Env
+}
+
+// Placement says that the source runs everywhere: it has no state.
+func (s *source) Placement() sources.Placement { return sources.OnAll }
+
+// Run takes requests until ctx ends, then waits for those under way. What they
+// publish is cut off after five seconds.
+func (s *source) Run(ctx context.Context, out sources.Out) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	gate := newGate()
+	h := &handler{
+		config:    s.config,
+		env:       s.env,
+		out:       out,
+		gate:      gate,
+		onStop:    func(f func()) func() bool { return context.AfterFunc(work, f) },
+		protected: !s.config.Token.IsZero(),
+		digest:    sha256.Sum256([]byte(s.config.Token.Reveal())),
+	}
+	remove, err := s.env.Ingest.Handle(s.env.Name, s.config.Path, h)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	remove()
+	gate.close()
+	select {
+	case <-gate.empty:
+	case <-time.After(drainTimeout):
+		cancel()
+		<-gate.empty
+	}
+	return nil
+}
+
+// A gate counts the requests under way, and can be closed against new ones.
+type gate struct {
+	mu     sync.Mutex
+	inside int
+	closed bool
+	empty  chan struct{} // closed when the gate is closed and nobody is inside
+}
+
+func newGate() *gate { return &gate{empty: make(chan struct{})} }
+
+// enter tells whether the gate is open; then leave must be called.
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.inside++
+	}
+	return !g.closed
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.closed && g.inside == 0 {
+		close(g.empty)
+	}
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	if g.inside == 0 {
+		close(g.empty)
+	}
+}
