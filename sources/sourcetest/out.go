@@ -6,7 +6,6 @@ package sourcetest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -122,7 +121,7 @@ func (o *Out) publish(ctx context.Context, events []event.Event, move func() err
 		return err
 	}
 	for i := range events {
-		if err := check(&events[i]); err != nil {
+		if err := events[i].Validate(); err != nil {
 			return fmt.Errorf("event %d: %w", i, err)
 		}
 	}
@@ -138,13 +137,6 @@ func (o *Out) publish(ctx context.Context, events []event.Event, move func() err
 	}
 	o.store.add(events)
 	return failure
-}
-
-func check(e *event.Event) error {
-	if e.ID == "" || e.Source == "" || e.Type == "" {
-		return errors.New("id, source and type are required")
-	}
-	return nil
 }
 
 // move sets the cursor of a shard, unless somebody else has moved it. The
