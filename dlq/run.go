@@ -1,0 +1,352 @@
+package dlq
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
+
+	"sluice/event"
+)
+
+const (
+	// The most letters, and about the most bytes of events, of one batch.
+	maxBatch      = 100
+	maxBatchBytes = 4 << 20
+	// retryEvery is the wait after a failure.
+	retryEvery = time.Second
+)
+
+// Run works the jobs, one at a time, those that an earlier run has left first.
+// It blocks until ctx ends, and then returns nil. It returns event.ErrFenced,
+// wrapped, when somebody else works the same job: run it again later.
+func (s *Store) Run(ctx context.Context) error {
+	if err := s.reload(ctx); err != nil {
+		return err
+	}
+	for {
+		j, job := s.nextJob()
+		if j == nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-s.wake:
+			}
+			continue
+		}
+		s.options.Logger.Info("replay started", slog.String("job", job.ID), slog.Int("letters", job.Total), slog.Uint64("after", job.Handled))
+		if err := s.work(ctx, j, job.Rate); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("working the replay %s: %w", job.ID, err)
+		}
+	}
+}
+
+// reload reads the jobs again: an earlier Run may have ended in doubt.
+func (s *Store) reload(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.load(ctx)
+}
+
+// nextJob returns the oldest job that has not ended.
+func (s *Store) nextJob() (*job, Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var next *job
+	for _, j := range s.jobs {
+		if j.State == Running && (next == nil || older(j.Job, next.Job) < 0) {
+			next = j
+		}
+	}
+	if next == nil {
+		return nil, Job{}
+	}
+	return next, next.snapshot()
+}
+
+// work works a job to its end, however long the bus is away.
+func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
+	size := batchSize(perSecond)
+	limiter := rate.NewLimiter(rate.Inf, size)
+	if perSecond > 0 {
+		limiter.SetLimit(rate.Limit(perSecond))
+	}
+	for {
+		n, ended, err := s.advance(ctx, j, size)
+		s.report(j, err)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, event.ErrFenced):
+			return err
+		case err != nil:
+			wait(ctx, j, retryEvery)
+		case ended:
+			return nil
+		default:
+			wait(ctx, j, limiter.ReserveN(s.options.Now(), n).DelayFrom(s.options.Now()))
+		}
+	}
+}
+
+// report keeps what holds a job up, and logs it when it is new.
+func (s *Store) report(j *job, err error) {
+	s.mu.Lock()
+	before := j.problem
+	j.problem = ""
+	if err != nil {
+		j.problem = err.Error()
+	}
+	now := j.snapshot()
+	s.mu.Unlock()
+	switch {
+	case now.Problem != "" && now.Problem != before:
+		s.options.Logger.Warn("replay held up", slog.String("job", now.ID), slog.String("error", now.Problem))
+	case now.Problem == "" && now.State != Running:
+		s.options.Logger.Info("replay ended", slog.String("job", now.ID), slog.String("state", string(now.State)), slog.Int("replayed", now.Replayed))
+	}
+}
+
+// wait waits, but not for a job that was cancelled.
+func wait(ctx context.Context, j *job, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-j.stop:
+	case <-timer.C:
+	}
+}
+
+// batchSize spreads a slow replay over batches of a quarter of a second.
+func batchSize(perSecond float64) int {
+	if perSecond == 0 || perSecond >= 4*maxBatch {
+		return maxBatch
+	}
+	return max(1, int(perSecond/4))
+}
+
+// advance replays the next letters of a job, n of them, or ends it.
+//
+// The order makes it safe to be killed anywhere. The entries become durable
+// with the list of their letters. Only then are these deleted, and nothing
+// else is done before they are: not the next batch, not another job.
+func (s *Store) advance(ctx context.Context, j *job, size int) (n int, ended bool, err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if j.State != Running {
+		return 0, true, nil
+	}
+	if err := s.deleteTaken(ctx, j); err != nil {
+		return 0, false, err
+	}
+	b := &batch{next: j.record}
+	b.next.Taken, b.next.Skipped = nil, maps.Clone(j.Skipped)
+	more, err := s.collect(ctx, b, size)
+	if err != nil {
+		return 0, false, err
+	}
+	if len(b.entries) > 0 || !more {
+		b.next.Replayed += len(b.entries)
+		if !more && len(b.entries) == 0 {
+			b.next.State = Finished
+		}
+		if err := s.commit(ctx, j, b.next, b.entries); err != nil {
+			return 0, false, err
+		}
+		if b.next.State == Finished {
+			return 0, true, s.dropOld(ctx)
+		}
+	}
+	return len(b.entries), false, s.deleteTaken(ctx, j)
+}
+
+// A batch is what one step of a job does.
+type batch struct {
+	next    record
+	entries []event.Directed
+	bytes   int
+}
+
+func (b *batch) skip(reason string) {
+	if b.next.Skipped == nil {
+		b.next.Skipped = map[string]int{}
+	}
+	b.next.Skipped[reason]++
+}
+
+// collect reads letters until the batch is full, and tells whether there may
+// be more.
+func (s *Store) collect(ctx context.Context, b *batch, size int) (more bool, err error) {
+	var read error
+	err = s.scan(ctx, &b.next.Filter, b.next.Handled, b.next.Last, func(letter Summary) bool {
+		if len(b.entries) == size || b.bytes >= maxBatchBytes {
+			more = true
+			return false
+		}
+		if read = s.add(ctx, b, &letter); read != nil {
+			return false
+		}
+		b.next.Handled = letter.Sequence
+		return true
+	})
+	return more, errors.Join(err, read)
+}
+
+// unfit returns why a letter cannot be replayed, or "".
+func (s *Store) unfit(letter *Summary) string {
+	switch {
+	case letter.Problem != "":
+		return SkipUnreadable
+	case letter.Reason == ReasonUndecodable:
+		return SkipUndecodable
+	case !s.options.Known(letter.ID.Trigger):
+		return SkipUnknown
+	case !s.options.Settled(letter.ID.String()):
+		return SkipUnsettled
+	}
+	return ""
+}
+
+// add reads one letter and adds its entry to the batch.
+func (s *Store) add(ctx context.Context, b *batch, letter *Summary) error {
+	if reason := s.unfit(letter); reason != "" {
+		b.skip(reason)
+		return nil
+	}
+	msg, err := s.stream.GetMsg(ctx, letter.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		b.skip(SkipGone)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the letter of %s: %w", letter.ID, translate(err))
+	}
+	whole, err := decode(letter.ID, msg.Header, msg.Data)
+	switch {
+	case err != nil:
+		b.skip(SkipUnreadable)
+	case whole.Event == nil:
+		b.skip(SkipUndecodable)
+	default:
+		id := letter.ID.String()
+		b.entries = append(b.entries, event.Directed{Trigger: letter.ID.Trigger, Origin: id, Event: *whole.Event})
+		b.next.Taken = append(b.next.Taken, taken{Sequence: letter.Sequence, ID: id})
+		b.bytes += len(msg.Data)
+	}
+	return nil
+}
+
+// commit makes entries and record durable together, and takes the record over.
+// When the log's answer leaves open what has happened, the position tells: it
+// is the one or the other, because it was stored with the entries.
+func (s *Store) commit(ctx context.Context, j *job, next record, entries []event.Directed) error {
+	next.Updated = s.options.Now().UTC()
+	position, err := json.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("encoding the position: %w", err)
+	}
+	if err := s.options.Log.Direct(ctx, next.ID, position, entries...); err != nil {
+		stored, readErr := s.options.Log.Position(ctx, next.ID)
+		switch {
+		case readErr != nil:
+			return errors.Join(err, readErr)
+		case bytes.Equal(stored, position):
+		case !bytes.Equal(stored, j.stored) && !errors.Is(err, event.ErrFenced):
+			return fmt.Errorf("%w: %w", event.ErrFenced, err)
+		default:
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j.record, j.stored, j.deleted = next, position, len(next.Taken) == 0
+	return nil
+}
+
+// deleteTaken deletes the letters whose entries are durable. It may be called
+// again. A letter is deleted only where it still is what the record says.
+func (s *Store) deleteTaken(ctx context.Context, j *job) error {
+	if j.deleted {
+		return nil
+	}
+	for _, t := range j.Taken {
+		if err := s.delete(ctx, t); err != nil {
+			return fmt.Errorf("deleting the replayed letter of %s: %w", t.ID, translate(err))
+		}
+	}
+	j.deleted = true
+	return nil
+}
+
+func (s *Store) delete(ctx context.Context, t taken) error {
+	id, err := event.ParseDeliveryID(t.ID)
+	if err != nil {
+		return err
+	}
+	msg, err := s.stream.GetMsg(ctx, t.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && msg.Subject != subject(s.options.Prefix, id) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err = s.stream.DeleteMsg(ctx, t.Sequence); errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return err
+}
+
+// A Purged says what a purge has done.
+type Purged struct {
+	// Letters is how many are gone.
+	Letters int
+	// Skipped counts by reason those that were left.
+	Skipped map[string]int
+}
+
+// Purge deletes for ever the letters that the filter selects and whose
+// deliveries are settled. The others are left. After an error it tells what was
+// done before.
+func (s *Store) Purge(ctx context.Context, f Filter) (Purged, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	done := Purged{Skipped: map[string]int{}}
+	var settled []taken
+	err := s.scan(ctx, &f, 0, 0, func(letter Summary) bool {
+		id := letter.ID.String()
+		switch {
+		case letter.Problem != "":
+			done.Skipped[SkipUnreadable]++
+		case !s.options.Settled(id):
+			done.Skipped[SkipUnsettled]++
+		default:
+			settled = append(settled, taken{Sequence: letter.Sequence, ID: id})
+		}
+		return true
+	})
+	if err != nil {
+		return done, err
+	}
+	for t := range slices.Values(settled) {
+		if err := s.delete(ctx, t); err != nil {
+			return done, fmt.Errorf("purging the letter of %s: %w", t.ID, translate(err))
+		}
+		done.Letters++
+	}
+	return done, nil
+}

@@ -1,0 +1,87 @@
+package http
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+
+	"sluice/sinks"
+)
+
+const (
+	// excerptBytes is how much of an answer's body an error quotes.
+	excerptBytes = 256
+	// maxRetryAfter bounds what a Retry-After may ask for.
+	maxRetryAfter = 24 * time.Hour
+)
+
+// settle judges an answer by its status alone.
+func (s *sink) settle(resp *fasthttp.Response) error {
+	status := resp.StatusCode()
+	v := s.matrix.of(status)
+	if v == done {
+		return nil
+	}
+	err := describe(resp)
+	if v == dead {
+		return sinks.Permanent(err)
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		header := string(resp.Header.Peek("Retry-After"))
+		if after := retryAfter(header, time.Now()); after > 0 {
+			return &sinks.RetryAfterError{Err: err, After: after}
+		}
+	}
+	return err
+}
+
+// describe says what was answered: the status, and the beginning of the body.
+func describe(resp *fasthttp.Response) error {
+	status := resp.StatusCode()
+	text := "answered " + strconv.Itoa(status)
+	if phrase := http.StatusText(status); phrase != "" {
+		text += " " + phrase
+	}
+	if status >= 300 && status < 400 {
+		return fmt.Errorf("%s to %s: redirects are never followed", text, excerpt(resp.Header.Peek("Location")))
+	}
+	if len(resp.Body()) == 0 {
+		return fmt.Errorf("%s", text)
+	}
+	return fmt.Errorf("%s: %s", text, excerpt(resp.Body()))
+}
+
+// excerpt quotes the beginning of a foreign text.
+func excerpt(text []byte) string {
+	if len(text) <= excerptBytes {
+		return strconv.Quote(string(text))
+	}
+	cut := excerptBytes
+	for cut > excerptBytes-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return strconv.Quote(string(text[:cut])) + "…"
+}
+
+// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or
+// a date. It returns 0 for none, for one in the past, and for what is neither.
+func retryAfter(value string, now time.Time) time.Duration {
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
+		if seconds > uint64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), maxRetryAfter)
+}

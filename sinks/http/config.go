@@ -1,0 +1,225 @@
+// Package http is the sink that sends each delivery as one HTTP request.
+//
+// It is built for many small requests: it encodes with fasthttp, keeps
+// connections of its own for each sink, and shares nothing between sinks. A
+// request is written once; whether it is written again is the trigger's
+// decision, never the client's.
+package http
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"sluice/config"
+	"sluice/sinks"
+)
+
+// A Mode says how an event becomes a request.
+type Mode string
+
+// The modes.
+const (
+	// Binary sends the data as the body and the attributes as ce-* headers
+	// (CloudEvents HTTP binding 1.0.2, section 3.1).
+	Binary Mode = "binary"
+	// Structured sends the whole event as JSON (section 3.2).
+	Structured Mode = "structured"
+	// Raw sends the data alone.
+	Raw Mode = "raw"
+)
+
+// The limits of the answer's body.
+const (
+	// DefaultMaxResponse is how much of an answer is kept.
+	DefaultMaxResponse = config.Size(64 << 10)
+	// MaxResponse is the most that can be kept, and the most that is read.
+	MaxResponse = config.Size(1 << 20)
+)
+
+// Config is the section of the file.
+type Config struct {
+	// URL is where requests go: http or https, with a host.
+	URL string `yaml:"url"`
+	// Method is POST or PUT.
+	Method string `yaml:"method"`
+	Mode   Mode   `yaml:"mode"`
+	// Headers are added to each request. Their values may be secrets.
+	Headers map[string]config.Secret `yaml:"headers"`
+	Auth    Auth                     `yaml:"auth"`
+	TLS     TLS                      `yaml:"tls"`
+	Egress  Egress                   `yaml:"egress"`
+	// MaxResponse is how much of an answer's body is kept, at most MaxResponse.
+	MaxResponse config.Size `yaml:"max_response"`
+	Status      Status      `yaml:"status"`
+}
+
+// Auth says how the sink authenticates itself: in one way at most.
+type Auth struct {
+	Bearer *Bearer `yaml:"bearer"`
+	Basic  *Basic  `yaml:"basic"`
+}
+
+// Bearer is a bearer token (RFC 6750, section 2.1).
+type Bearer struct {
+	Token config.Secret `yaml:"token"`
+}
+
+// Basic is a user name and a password (RFC 7617).
+type Basic struct {
+	Username string        `yaml:"username"`
+	Password config.Secret `yaml:"password"`
+}
+
+// Adapter returns the adapter for the program's list of sinks.
+func Adapter() sinks.Adapter {
+	return sinks.Adapter{Kind: "http", Config: func() sinks.Config { return NewConfig() }}
+}
+
+// NewConfig returns a configuration with the defaults filled in.
+func NewConfig() *Config {
+	return &Config{Method: "POST", Mode: Binary, Egress: EgressAny, MaxResponse: DefaultMaxResponse}
+}
+
+// Validate returns everything that is wrong, each problem with its key.
+func (c *Config) Validate() error {
+	parsed, urlErr := parseURL(c.URL)
+	_, tlsErr := c.TLS.load()
+	problems := []error{
+		urlErr,
+		oneOf("method", c.Method, "POST", "PUT"),
+		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw)),
+		oneOf("egress", string(c.Egress), string(EgressAny), string(EgressPublic)),
+		c.Auth.validate(),
+		tlsErr,
+		c.Status.validate(),
+	}
+	if parsed != nil && parsed.Scheme == "http" && c.TLS != (TLS{}) {
+		problems = append(problems, config.Invalid("tls", "the url is http; write https, or leave tls out"))
+	}
+	if c.MaxResponse < 0 || c.MaxResponse > MaxResponse {
+		problems = append(problems, config.Invalid("max_response", "%v is over the limit of %v", c.MaxResponse, MaxResponse))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		problems = append(problems, c.checkHeader(name, c.Headers[name].Reveal()))
+	}
+	return errors.Join(problems...)
+}
+
+func oneOf(key, found string, allowed ...string) error {
+	if slices.Contains(allowed, found) {
+		return nil
+	}
+	last := len(allowed) - 1
+	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
+}
+
+const wantURL = "write one such as http://127.0.0.1:7070/events"
+
+func parseURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, config.Invalid("url", "it is missing; %s", wantURL)
+	}
+	parsed, err := url.Parse(text)
+	if err != nil { // its message may repeat a password
+		return nil, config.Invalid("url", "it is not a URL; %s", wantURL)
+	}
+	switch {
+	case parsed.User != nil:
+		err = config.Invalid("url", "it has a user name in it; write it under auth")
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		err = config.Invalid("url", "found the scheme %q; write http or https", parsed.Scheme)
+	case parsed.Hostname() == "":
+		err = config.Invalid("url", "found no host in %q; %s", text, wantURL)
+	case !httpguts.ValidHostHeader(parsed.Host) || !validPort(parsed):
+		err = config.Invalid("url", "found %q as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one", parsed.Host)
+	case parsed.Fragment != "":
+		err = config.Invalid("url", "found the fragment %q, which is never sent; leave it out", "#"+parsed.Fragment)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parsed, nil
+}
+
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
+}
+
+// The names that the sink sets itself, and those that belong to one
+// connection (RFC 9110, section 7.6.1).
+var reservedNames = map[string]string{
+	"connection": hopByHop, "keep-alive": hopByHop, "proxy-connection": hopByHop, "proxy-authenticate": hopByHop,
+	"proxy-authorization": hopByHop, "te": hopByHop, "trailer": hopByHop, "transfer-encoding": hopByHop, "upgrade": hopByHop,
+	"expect": hopByHop,
+	"host":   setBySluice, "content-length": setBySluice, "content-type": setBySluice, "user-agent": setBySluice,
+	"traceparent": setBySluice, "tracestate": setBySluice,
+}
+
+const (
+	hopByHop    = "it belongs to the connection, not to the request"
+	setBySluice = "sluice sets it itself"
+)
+
+func (c *Config) checkHeader(name, value string) error {
+	key := "headers." + name
+	if !httpguts.ValidHeaderFieldName(name) {
+		return config.Invalid("headers", "found the name %q; write letters, digits and hyphens", name)
+	}
+	lower := strings.ToLower(name)
+	if reason := reservedNames[lower]; reason != "" {
+		return config.Invalid(key, "%s; leave it out", reason)
+	}
+	if strings.HasPrefix(lower, "ce-") || strings.HasPrefix(lower, "sluice-") {
+		return config.Invalid(key, "names that begin with ce- or sluice- are set by sluice; leave it out")
+	}
+	if lower == "authorization" && c.Auth != (Auth{}) {
+		return config.Invalid(key, "auth sets it already; leave one of them out")
+	}
+	return checkValue(key, value)
+}
+
+// checkValue names no part of the value: it may be a secret.
+func checkValue(key, value string) error {
+	for i := range len(value) {
+		if b := value[i]; b < ' ' && b != '\t' || b == 0x7f {
+			return config.Invalid(key, "found the control character %q at byte %d of the value; leave it out", b, i)
+		}
+	}
+	return nil
+}
+
+func (a Auth) validate() error {
+	switch {
+	case a.Bearer != nil && a.Basic != nil:
+		return config.Invalid("auth", "found bearer and basic; write one of them")
+	case a.Bearer != nil && a.Bearer.Token.IsZero():
+		return config.Invalid("auth.bearer.token", "it is missing or empty")
+	case a.Bearer != nil:
+		return checkValue("auth.bearer.token", a.Bearer.Token.Reveal())
+	case a.Basic != nil && (a.Basic.Username == "" || strings.Contains(a.Basic.Username, ":")):
+		return config.Invalid("auth.basic.username", "found %q; write a name without a colon", a.Basic.Username)
+	case a.Basic != nil:
+		return errors.Join(checkValue("auth.basic.username", a.Basic.Username),
+			checkValue("auth.basic.password", a.Basic.Password.Reveal()))
+	}
+	return nil
+}
+
+// Sink builds the sink. It opens no connection.
+func (c *Config) Sink(env sinks.Env) (sinks.Sink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("the http sink of %q: %w", env.Name, err)
+	}
+	return newSink(c)
+}

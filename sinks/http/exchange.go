@@ -1,0 +1,88 @@
+package http
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// fallbackTimeout bounds an exchange whose context has no deadline.
+const fallbackTimeout = time.Minute
+
+// errCut marks an answer that has a status, and a body over the limit.
+var errCut = errors.New("the answer's body is over the limit")
+
+// exchange writes the request once and reads the answer. It never repeats a
+// request, not even on a connection that turns out to be gone: only the caller
+// knows whether a second one does harm. Its error is errCut when the answer
+// has a status but its body is over the limit.
+func (p *pool) exchange(ctx context.Context, req *fasthttp.Request, resp *fasthttp.Response) error {
+	c, err := p.get(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot connect: %w", err)
+	}
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		deadline = time.Now().Add(fallbackTimeout)
+	}
+	if err := c.SetDeadline(deadline); err != nil {
+		_ = c.Close()
+		return fmt.Errorf("the connection is gone: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	keep, err := p.converse(c, req, resp)
+	if stop() && keep {
+		p.put(c)
+	} else {
+		_ = c.Close()
+	}
+	return err
+}
+
+// converse tells whether the connection can be used again.
+func (p *pool) converse(c *connection, req *fasthttp.Request, resp *fasthttp.Response) (keep bool, err error) {
+	r := p.reader(c)
+	defer p.releaseReader(r)
+	if err := p.write(c, req); err != nil {
+		return false, p.earlyAnswer(c, r, resp, err)
+	}
+	err = resp.ReadLimitBody(r, int(MaxResponse))
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return false, errCut
+	case errors.Is(err, io.EOF) && c.reused:
+		return false, errors.New("the connection was closed before an answer came; it had been idle, so that the request may not have been read")
+	case errors.Is(err, io.EOF):
+		return false, errors.New("the connection was closed before an answer came")
+	case err != nil:
+		return false, fmt.Errorf("reading the answer: %w", err)
+	}
+	return !resp.ConnectionClose() && r.Buffered() == 0, nil
+}
+
+func (p *pool) write(c *connection, req *fasthttp.Request) error {
+	w := p.writer(c)
+	defer p.releaseWriter(w)
+	if err := req.Write(w); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// earlyAnswer looks for the refusal of a server that has answered and closed
+// without reading the whole request. Any other answer is not believed.
+func (p *pool) earlyAnswer(c *connection, r *bufio.Reader, resp *fasthttp.Response, writeErr error) error {
+	err := resp.ReadLimitBody(r, int(MaxResponse))
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		err = errCut
+	}
+	if (err == nil || errors.Is(err, errCut)) && resp.StatusCode() >= fasthttp.StatusBadRequest {
+		return err
+	}
+	return fmt.Errorf("writing the request: %w", writeErr)
+}

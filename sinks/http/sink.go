@@ -1,0 +1,186 @@
+package http
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sluice/event"
+	"sluice/sinks"
+)
+
+// The headers that each request carries beside the event's own.
+const (
+	// HeaderDelivery is the delivery's id, the same on every attempt: workers
+	// de-duplicate by it.
+	HeaderDelivery = "Sluice-Delivery"
+	// HeaderAttempt is the number of the attempt, from 1.
+	HeaderAttempt = "Sluice-Attempt"
+	// HeaderTrigger is the name of the trigger.
+	HeaderTrigger = "Sluice-Trigger"
+	// HeaderClaim rises with every run of the router: a worker that has seen a
+	// higher one may refuse the request as late.
+	HeaderClaim = "Sluice-Claim"
+)
+
+const userAgent = "sluice/1"
+
+// dialTimeout bounds the opening of one connection to one address.
+const dialTimeout = 10 * time.Second
+
+// A sink sends deliveries to one URL.
+type sink struct {
+	template fasthttp.RequestHeader // never changed after newSink
+	mode     Mode
+	pool     *pool
+	matrix   *matrix
+	keep     int // bytes of an answer's body
+}
+
+var _ sinks.Closer = (*sink)(nil)
+
+// newSink builds the sink of a valid configuration.
+func newSink(c *Config) (*sink, error) {
+	parsed, err := parseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{address: address(parsed), dialer: NewGuard(c.Egress).Dialer(dialTimeout)}
+	if parsed.Scheme == "https" {
+		if p.tls, err = c.TLS.load(); err != nil {
+			return nil, err
+		}
+		if p.tls.ServerName == "" {
+			p.tls.ServerName = parsed.Hostname()
+		}
+	}
+	s := &sink{mode: c.Mode, pool: p, matrix: c.Status.matrix(), keep: int(c.MaxResponse)}
+	s.fillTemplate(c, parsed)
+	return s, nil
+}
+
+func address(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// fillTemplate sets what is the same on every request.
+func (s *sink) fillTemplate(c *Config, u *url.URL) {
+	h := &s.template
+	h.DisableNormalizing()
+	h.SetNoDefaultContentType(true)
+	h.SetMethod(c.Method)
+	h.SetRequestURI(u.RequestURI())
+	h.SetHost(u.Host)
+	h.SetUserAgent(userAgent)
+	for name, value := range c.Headers {
+		h.Set(name, value.Reveal())
+	}
+	switch {
+	case c.Auth.Bearer != nil:
+		h.Set("Authorization", "Bearer "+c.Auth.Bearer.Token.Reveal())
+	case c.Auth.Basic != nil:
+		pair := c.Auth.Basic.Username + ":" + c.Auth.Basic.Password.Reveal()
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	}
+}
+
+// Close closes the idle connections.
+func (s *sink) Close() error {
+	s.pool.close()
+	return nil
+}
+
+// Deliver sends each delivery as one request, one after the other. The
+// response is that of the last one.
+func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Response, error) {
+	if len(attempt.Deliveries) == 1 {
+		return s.deliver(ctx, &attempt, &attempt.Deliveries[0])
+	}
+	var response sinks.Response
+	failed := map[int]error{}
+	for i := range attempt.Deliveries {
+		var err error
+		if response, err = s.deliver(ctx, &attempt, &attempt.Deliveries[i]); err != nil {
+			failed[i] = err
+		}
+	}
+	if len(failed) > 0 {
+		return response, &sinks.PartialError{Failed: failed}
+	}
+	return response, nil
+}
+
+func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery) (sinks.Response, error) {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	resp.Header.SetNoDefaultContentType(true)
+	s.encode(req, a, d)
+	err := s.pool.exchange(ctx, req, resp)
+	if err != nil && !errors.Is(err, errCut) {
+		return sinks.Response{}, s.failure(ctx, err)
+	}
+	answer := sinks.Response{Status: resp.StatusCode(), ContentType: string(resp.Header.ContentType())}
+	if body := resp.Body(); len(body) > 0 {
+		answer.Body = append(answer.Body, body[:min(len(body), s.keep)]...)
+	}
+	return answer, s.settle(resp)
+}
+
+// failure is the error of an exchange that brought no answer.
+func (s *sink) failure(ctx context.Context, err error) error {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return sinks.Permanent(err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("no answer within the attempt's time: %w", ctx.Err())
+	case ctx.Err() != nil:
+		return fmt.Errorf("stopped before an answer came: %w", ctx.Err())
+	}
+	return err
+}
+
+// encode makes the request of one delivery.
+func (s *sink) encode(req *fasthttp.Request, a *sinks.Attempt, d *sinks.Delivery) {
+	h := &req.Header
+	s.template.CopyTo(h)
+	s.encodeEvent(req, d.Event)
+	var digits [20]byte
+	h.Add(HeaderDelivery, d.ID)
+	h.AddBytesV(HeaderAttempt, strconv.AppendInt(digits[:0], int64(d.Attempt), 10))
+	h.Add(HeaderTrigger, a.Trigger)
+	h.AddBytesV(HeaderClaim, strconv.AppendUint(digits[:0], a.Claim, 10))
+	for _, name := range [...]string{"traceparent", "tracestate"} {
+		if value := d.Event.Extension(name); value != "" {
+			h.Add(name, value)
+		}
+	}
+}
+
+func (s *sink) encodeEvent(req *fasthttp.Request, e *event.Event) {
+	switch s.mode {
+	case Structured:
+		req.Header.SetContentType(event.MediaTypeJSON)
+		req.SetBodyRaw(e.AppendJSON(nil))
+	case Raw:
+		if e.DataContentType != "" {
+			req.Header.SetContentType(e.DataContentType)
+		}
+		req.SetBodyRaw(e.Data)
+	default:
+		e.HTTPHeaders(req.Header.Add)
+		req.SetBodyRaw(e.Data)
+	}
+}
