@@ -113,8 +113,8 @@ type Trigger struct {
 	Name string
 	// On are the names of the sources, at least one.
 	On []string
-	// When is the pattern as a JSON value; nil matches every event.
-	When any
+	// When is the pattern, a mapping; nil matches every event.
+	When *Node
 	// Function is the name of the function that it delivers to; empty when Sink
 	// is set.
 	Function string
@@ -162,6 +162,9 @@ const (
 	defaultMaxEvent    = Size(1 << 20)
 	defaultConcurrency = 10
 	defaultTimeout     = Duration(30 * time.Second)
+
+	// minMaxAge leaves room for the window in which repeated events are known.
+	minMaxAge = 5 * time.Minute
 )
 
 // DefaultRetry is the retry policy of a trigger that has none of its own.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -94,8 +93,7 @@ func (p *Problem) Print(w io.Writer) {
 
 // eachError calls fn with the errors that err was joined from.
 func eachError(err error, fn func(error)) {
-	var many interface{ Unwrap() []error }
-	if errors.As(err, &many) {
+	if many, ok := any(err).(interface{ Unwrap() []error }); ok {
 		for _, one := range many.Unwrap() {
 			eachError(one, fn)
 		}

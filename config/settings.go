@@ -1,0 +1,143 @@
+package config
+
+import (
+	"errors"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var (
+	namePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+	prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+	notInName     = regexp.MustCompile(`[^a-z0-9_-]+`)
+)
+
+func validName(name string) bool { return namePattern.MatchString(name) }
+
+// nameLike returns a valid name that resembles text, or an empty one.
+func nameLike(text string) string {
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(text), "-"), "-_")
+	if !validName(name) {
+		return ""
+	}
+	return name
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Validate checks the bus.
+func (b *Bus) Validate() error {
+	return errors.Join(b.validateStore(), b.validateLimits())
+}
+
+func (b *Bus) validateStore() error {
+	var all []error
+	if b.Dir != "" && b.URL != "" {
+		all = append(all, Invalid("url", "the bus is embedded (dir) or elsewhere (url), not both: remove one"))
+	}
+	all = append(all, b.validateURL())
+	switch {
+	case b.Replicas != 1 && b.Replicas != 3 && b.Replicas != 5:
+		all = append(all, Invalid("replicas", "expected 1, 3 or 5, found %d", b.Replicas))
+	case b.Replicas != 1 && b.URL == "":
+		all = append(all, Invalid("replicas", "an embedded bus has one copy: remove this, or set url to a cluster"))
+	}
+	if !prefixPattern.MatchString(b.Prefix) {
+		all = append(all, Invalid("prefix", "expected at most 32 of a-z, 0-9, - and _, a letter first, found %q", b.Prefix))
+	}
+	return errors.Join(all...)
+}
+
+// validateURL checks each server. It quotes none: there may be passwords.
+func (b *Bus) validateURL() error {
+	if b.URL == "" {
+		return nil
+	}
+	for i, server := range strings.Split(b.URL, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(server)
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return Invalid("url", "server %d is no NATS address: write nats://host:4222, several with commas between", i+1)
+		}
+	}
+	return nil
+}
+
+func (b *Bus) validateLimits() error {
+	var all []error
+	if b.MaxEvent < 1<<10 || b.MaxEvent > 8<<20 {
+		all = append(all, Invalid("max_event", "expected 1KiB to 8MiB, found %s", b.MaxEvent))
+	}
+	if b.MaxBytes < 16<<20 {
+		all = append(all, Invalid("max_bytes", "expected at least 16MiB, found %s", b.MaxBytes))
+	}
+	if b.MaxAge < Duration(minMaxAge) {
+		all = append(all, Invalid("max_age", "expected at least 5m, found %s", b.MaxAge))
+	}
+	return errors.Join(all...)
+}
+
+// resolve fills in the folder of an embedded bus.
+func (b *Bus) resolve(dir string) {
+	if b.URL != "" {
+		return
+	}
+	if b.Dir == "" {
+		b.Dir = defaultDir
+	}
+	if !filepath.IsAbs(b.Dir) {
+		b.Dir = filepath.Join(dir, b.Dir)
+	}
+}
+
+// Validate checks the listener of HTTP sources.
+func (i *Ingest) Validate() error { return validateListen(i.Listen) }
+
+// Validate checks the admin listener.
+func (a *Admin) Validate() error {
+	if err := validateListen(a.Listen); err != nil {
+		return err
+	}
+	if !a.UnsafeNoAuth && !loopback(a.Listen) {
+		return Invalid("listen", "%s can be reached from other machines, and the API asks for no authentication: listen on 127.0.0.1, or set unsafe_no_auth: true to let anybody read events, pause, replay and purge", quoteShort(a.Listen))
+	}
+	return nil
+}
+
+func validateListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return Invalid("listen", "expected an address with a port, such as 127.0.0.1:4800, found %s", quoteShort(address))
+	}
+	return nil
+}
+
+// loopback tells whether only this machine reaches address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // said elsewhere
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// samePort tells whether two listeners would want the same port.
+func samePort(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	return errA == nil && errB == nil && portA == portB && portA != "0" && hostA == hostB
+}

@@ -1,0 +1,304 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// The bounds of a trigger.
+const (
+	maxConcurrency = 10_000
+	maxAttempts    = 1_000
+)
+
+// functions reads the functions.
+func (r *reader) functions(parts []part) {
+	for _, p := range parts {
+		if f, ok := r.function(p); ok {
+			r.file.Functions = append(r.file.Functions, f)
+			r.functionsByName[f.Name] = f
+		}
+	}
+}
+
+func (r *reader) function(p part) (Function, bool) {
+	var keys struct {
+		Handler     string    `yaml:"handler"`
+		Timeout     *Duration `yaml:"timeout"`
+		Memory      *Size     `yaml:"memory"`
+		Concurrency *int      `yaml:"concurrency"`
+	}
+	common := []string{"handler", "timeout", "memory", "concurrency"}
+	own, rest := split(p.node, common)
+	if p.node.kind == mappingNode {
+		r.into(own, &keys, p.at)
+	}
+	r.limits(own, p.at, keys.Concurrency, keys.Timeout)
+	if handler := own.part("handler", p.at); handler.node != nil {
+		r.c.problem(handler.at.pos, handler.at, "handlers are not supported yet: use http")
+		return Function{}, false
+	}
+	if memory := own.part("memory", p.at); memory.node != nil {
+		r.c.problem(memory.at.pos, memory.at, "only a function with a handler has memory of its own: remove this")
+	}
+	kind, section, ok := r.kind(p, rest, r.kinds.Sinks, "function", common...)
+	if !ok {
+		return Function{}, false
+	}
+	r.section(section.node, kind.section, section.at)
+	return Function{
+		Name: p.at.key, Sink: Sink{kind.name, kind.section}, Pos: p.at.pos,
+		Timeout: or(0, keys.Timeout), Concurrency: or(0, keys.Concurrency),
+	}, true
+}
+
+// split parts the fields of a mapping into those that are named and the rest.
+func split(n *Node, keys []string) (own *Node, rest []field) {
+	own = &Node{kind: mappingNode, pos: n.pos, block: n.block}
+	for _, f := range n.fields {
+		if slices.Contains(keys, f.key) {
+			own.fields = append(own.fields, f)
+		} else {
+			rest = append(rest, f)
+		}
+	}
+	return own, rest
+}
+
+// or returns the first value that is set, else otherwise.
+func or[T any](otherwise T, values ...*T) T {
+	for _, v := range values {
+		if v != nil {
+			return *v
+		}
+	}
+	return otherwise
+}
+
+func (r *reader) limits(n *Node, at *path, concurrency *int, timeout *Duration) {
+	if concurrency != nil && (*concurrency < 1 || *concurrency > maxConcurrency) {
+		r.below(n, Invalid("concurrency", "expected a whole number from 1 to %d, found %d", maxConcurrency, *concurrency), at)
+	}
+	if timeout != nil && *timeout <= 0 {
+		r.below(n, Invalid("timeout", "expected more than nothing, such as 30s, found %s", *timeout), at)
+	}
+}
+
+// A triggerKeys is a trigger as it is written.
+type triggerKeys struct {
+	On          oneOrMore `yaml:"on"`
+	When        raw       `yaml:"when"`
+	To          raw       `yaml:"to"`
+	Retry       raw       `yaml:"retry"`
+	Concurrency *int      `yaml:"concurrency"`
+	Timeout     *Duration `yaml:"timeout"`
+	Was         oneOrMore `yaml:"was"`
+}
+
+// oneOrMore is a text or a list of texts.
+type oneOrMore struct {
+	texts []string
+	keys  []string // of each text, below the field
+	node  *Node
+}
+
+// UnmarshalNode reads one text or several.
+func (o *oneOrMore) UnmarshalNode(n *Node) error {
+	o.node = n
+	if n.kind != sequenceNode {
+		return o.add("", n)
+	}
+	if len(n.items) == 0 {
+		return Invalid("", "expected a name, or a list of names, found an empty list")
+	}
+	var all []error
+	for i, item := range n.items {
+		all = append(all, o.add(fmt.Sprintf("[%d]", i), item))
+	}
+	return errors.Join(all...)
+}
+
+func (o *oneOrMore) add(key string, n *Node) error {
+	if n.kind != scalarNode || n.isNull() {
+		return Invalid(key, "expected a name, or a list of names, found %s", n.describe())
+	}
+	o.texts, o.keys = append(o.texts, n.text), append(o.keys, key)
+	return nil
+}
+
+// triggers reads the triggers.
+func (r *reader) triggers(parts []part) {
+	was := map[string]string{}
+	for _, p := range parts {
+		var keys triggerKeys
+		if !r.into(p.node, &keys, p.at) && p.node.kind != mappingNode {
+			continue
+		}
+		t := Trigger{Name: p.at.key, Pos: p.at.pos, Retry: DefaultRetry()}
+		t.On = r.references(p, "on", keys.On, "source", r.sourceNames)
+		t.Was = keys.Was.texts
+		r.required(p, keys)
+		r.formerNames(p, keys.Was, was)
+		r.pattern(&t, p.node.part("when", p.at))
+		function := r.sinkOf(&t, p.node.part("to", p.at))
+		if retry := p.node.part("retry", p.at); retry.node != nil {
+			r.section(retry.node, &t.Retry, retry.at)
+		}
+		r.limits(p.node, p.at, keys.Concurrency, keys.Timeout)
+		t.Concurrency = or(defaultConcurrency, keys.Concurrency, function.concurrency)
+		t.Timeout = or(defaultTimeout, keys.Timeout, function.timeout)
+		r.file.Triggers = append(r.file.Triggers, t)
+	}
+}
+
+// required notes the keys that a trigger cannot do without.
+func (r *reader) required(p part, keys triggerKeys) {
+	if keys.On.node == nil && !r.meant(p, "on") {
+		r.c.problem(p.at.pos, p.at, "a trigger needs on: the name of a source, or a list of them")
+	}
+	if keys.To.node == nil && !r.meant(p, "to") {
+		r.c.problem(p.at.pos, p.at, "a trigger needs to: the name of a function, or a sink such as {http: {url: …}}")
+	}
+}
+
+// meant tells whether an unknown key of p was probably meant to be key.
+func (r *reader) meant(p part, key string) bool {
+	return slices.ContainsFunc(r.c.problems, func(other *Problem) bool {
+		return other.Suggestion == key && parentKey(other.Key) == p.at.String()
+	})
+}
+
+// references returns the names that stand at key, and notes those that name
+// nothing or stand twice.
+func (r *reader) references(p part, key string, list oneOrMore, thing string, known *nameSet) []string {
+	seen := map[string]bool{}
+	for i, name := range list.texts {
+		var problem *Problem
+		switch {
+		case !known.has(name):
+			problem = &Problem{Message: fmt.Sprintf("no %s %s", thing, quoteShort(name)), Suggestion: r.c.nearest(name, known.list)}
+		case seen[name]:
+			problem = &Problem{Message: fmt.Sprintf("the %s %q stands twice", thing, name)}
+		}
+		seen[name] = true
+		if problem != nil {
+			problem.Key = key + list.keys[i]
+			r.below(p.node, problem, p.at)
+		}
+	}
+	return list.texts
+}
+
+// formerNames notes what cannot have been a trigger's name before.
+func (r *reader) formerNames(p part, list oneOrMore, was map[string]string) {
+	for i, name := range list.texts {
+		message := ""
+		switch {
+		case !validName(name):
+			message = fmt.Sprintf("%s cannot have been a name", quoteShort(name))
+		case r.triggerNames.has(name):
+			message = fmt.Sprintf("there still is a trigger %q", name)
+		case was[name] != "":
+			message = fmt.Sprintf("the trigger %q has been %q already", was[name], name)
+		}
+		if message != "" {
+			r.below(p.node, Invalid("was"+list.keys[i], "%s", message), p.at)
+		}
+		was[name] = p.at.key
+	}
+}
+
+// pattern keeps the pattern and has it compiled.
+func (r *reader) pattern(t *Trigger, p part) {
+	if p.node == nil {
+		return
+	}
+	if p.node.kind != mappingNode {
+		r.wrong(p.node, p.at, "a pattern, such as {type: [order.created]}")
+		return
+	}
+	t.When = p.node
+	if !r.clear(p.node, p.at) || r.kinds.Pattern == nil {
+		return
+	}
+	eachError(r.kinds.Pattern(p.node.Value()), func(err error) {
+		r.patternError(p, err)
+	})
+}
+
+// patternError notes an error at the place in the pattern that it names.
+func (r *reader) patternError(p part, err error) {
+	at, node := p.at, p.node
+	var placed interface{ Path() []any }
+	if errors.As(err, &placed) {
+		for _, step := range placed.Path() {
+			next, pos := node.child(step)
+			if next == nil {
+				break
+			}
+			if index, ok := step.(int); ok {
+				at = at.at(index, pos)
+			} else {
+				at = at.sub(fmt.Sprint(step), pos)
+			}
+			node = next
+		}
+	}
+	r.c.problem(at.pos, at, r.c.redact(printable(err.Error())))
+}
+
+// limitsOf are what a function gives to the triggers that deliver to it.
+type limitsOf struct {
+	concurrency *int
+	timeout     *Duration
+}
+
+// sinkOf reads where a trigger delivers to.
+func (r *reader) sinkOf(t *Trigger, p part) limitsOf {
+	switch {
+	case p.node == nil:
+	case p.node.kind == mappingNode:
+		if kind, section, ok := r.kind(p, p.node.fields, r.kinds.Sinks, "sink"); ok {
+			r.section(section.node, kind.section, section.at)
+			t.Sink = &Sink{kind.name, kind.section}
+		}
+	case p.node.kind != scalarNode || p.node.isNull():
+		r.wrong(p.node, p.at, "the name of a function, or a mapping with the sink's kind")
+	case !r.functionNames.has(p.node.text):
+		r.c.suggest(p.node.pos, p.at.String(), "no function "+quoteShort(p.node.raw), r.c.nearest(p.node.text, r.functionNames.list))
+	default:
+		t.Function = p.node.text
+		return r.functionLimits(t.Function)
+	}
+	return limitsOf{}
+}
+
+func (r *reader) functionLimits(name string) (limits limitsOf) {
+	f := r.functionsByName[name]
+	if f.Concurrency > 0 {
+		limits.concurrency = &f.Concurrency
+	}
+	if f.Timeout > 0 {
+		limits.timeout = &f.Timeout
+	}
+	return limits
+}
+
+// Validate checks the retry policy.
+func (p *Retry) Validate() error {
+	var all []error
+	if p.Attempts < 1 || p.Attempts > maxAttempts {
+		all = append(all, Invalid("attempts", "expected a whole number from 1 to %d, found %d", maxAttempts, p.Attempts))
+	}
+	if p.Initial <= 0 {
+		all = append(all, Invalid("initial", "expected more than nothing, such as 1s, found %s", p.Initial))
+	}
+	if p.Max < p.Initial {
+		all = append(all, Invalid("max", "expected at least initial (%s), found %s", p.Initial, p.Max))
+	}
+	if p.MaxAge <= 0 {
+		all = append(all, Invalid("max_age", "expected more than nothing, such as 24h, found %s", p.MaxAge))
+	}
+	return errors.Join(all...)
+}
