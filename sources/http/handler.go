@@ -24,10 +24,10 @@ import (
 // A handler takes the requests of one source. It answers 202 only when every
 // event of the request is durable.
 type handler struct {
-	config    Config
-	env       sources.Env
-	out       sources.Out
-	gate      *gate
+	config Config
+	env    sources.Env
+	out    sources.Out
+	gate   *gate
 	// onStop calls its argument when requests under way are to be cut off, until
 	// what it returns is called.
 	onStop    func(func()) (forget func() bool)

@@ -55,6 +55,7 @@ type store struct {
 	failures int   // how many of them still fail; -1 for all
 	keeps    bool  // store before failing
 	blocked  chan struct{}
+	waiting  int // publishes that are blocked
 }
 
 type cursor struct {
@@ -163,11 +164,20 @@ func (s *store) unblocked(ctx context.Context) error {
 		if err := ctx.Err(); err != nil || blocked == nil {
 			return err
 		}
+		s.count(1)
 		select {
 		case <-ctx.Done():
 		case <-blocked:
 		}
+		s.count(-1)
 	}
+}
+
+func (s *store) count(blocked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting += blocked
+	s.signal()
 }
 
 func (s *store) add(events []event.Event) {
@@ -311,6 +321,14 @@ func (o *Out) WaitFailed(tb testing.TB, n int) {
 	tb.Helper()
 	if !o.store.wait(func() bool { return o.store.refusals >= n }) {
 		tb.Fatalf("after %v: fewer than %d publishes have failed", Patience, n)
+	}
+}
+
+// WaitBlocked waits until n or more publishes are held up by Block.
+func (o *Out) WaitBlocked(tb testing.TB, n int) {
+	tb.Helper()
+	if !o.store.wait(func() bool { return o.store.waiting >= n }) {
+		tb.Fatalf("after %v: fewer than %d publishes are blocked", Patience, n)
 	}
 }
 
