@@ -32,6 +32,7 @@ const (
 	SkipUndecodable = "it holds no event"
 	SkipUnreadable  = "it cannot be read"
 	SkipGone        = "it has gone meanwhile"
+	SkipTooLarge    = "it is larger than the bus takes now"
 )
 
 // A ReplayRequest asks for a replay.
@@ -82,6 +83,7 @@ type job struct {
 	record
 	stored  []byte // the record as it was last stored
 	deleted bool   // whether what the record has taken is deleted
+	doubt   []byte // the record of a write whose fate is unknown
 	problem string // what holds it up; guarded by mu alone
 	stop    chan struct{}
 }
@@ -226,6 +228,9 @@ func (s *Store) Cancel(ctx context.Context, id string) error {
 
 // end records that a job has ended, once nothing of it is left to do.
 func (s *Store) end(ctx context.Context, j *job, state State) error {
+	if err := s.resolve(ctx, j); err != nil {
+		return err
+	}
 	if err := s.deleteTaken(ctx, j); err != nil {
 		return err
 	}
@@ -239,7 +244,7 @@ func (s *Store) end(ctx context.Context, j *job, state State) error {
 
 // dropOld forgets the oldest ended jobs, where the log can.
 func (s *Store) dropOld(ctx context.Context) error {
-	dropper, ok := s.options.Log.(Dropper)
+	log, ok := s.options.Log.(Forgetter)
 	if !ok {
 		return nil
 	}
@@ -249,7 +254,7 @@ func (s *Store) dropOld(ctx context.Context) error {
 	}
 	ended := slices.DeleteFunc(all, func(j Job) bool { return j.State == Running })
 	for _, j := range ended[:max(0, len(ended)-keptJobs)] {
-		if err := dropper.Drop(ctx, j.ID); err != nil && !errors.Is(err, event.ErrUnavailable) {
+		if err := log.Forget(ctx, j.ID); err != nil && !errors.Is(err, event.ErrUnavailable) {
 			return fmt.Errorf("forgetting the replay %s: %w", j.ID, err)
 		}
 		s.mu.Lock()

@@ -151,28 +151,45 @@ func (s *Store) advance(ctx context.Context, j *job, size int) (n int, ended boo
 	if j.State != Running {
 		return 0, true, nil
 	}
+	if err := s.resolve(ctx, j); err != nil {
+		return 0, false, err
+	}
 	if err := s.deleteTaken(ctx, j); err != nil {
 		return 0, false, err
 	}
+	n, err = s.replay(ctx, j, size)
+	if errors.Is(err, event.ErrTooLarge) {
+		n, err = s.replay(ctx, j, 1) // finds out which one it is
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if j.State == Finished {
+		return n, true, s.dropOld(ctx)
+	}
+	return n, false, s.deleteTaken(ctx, j)
+}
+
+// replay commits one batch of at most size letters; when there is none left,
+// the end of the job.
+func (s *Store) replay(ctx context.Context, j *job, size int) (int, error) {
 	b := &batch{next: j.record}
 	b.next.Taken, b.next.Skipped = nil, maps.Clone(j.Skipped)
 	more, err := s.collect(ctx, b, size)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
-	if len(b.entries) > 0 || !more {
-		b.next.Replayed += len(b.entries)
-		if !more && len(b.entries) == 0 {
-			b.next.State = Finished
-		}
-		if err := s.commit(ctx, j, b.next, b.entries); err != nil {
-			return 0, false, err
-		}
-		if b.next.State == Finished {
-			return 0, true, s.dropOld(ctx)
-		}
+	if len(b.entries) == 0 && !more {
+		b.next.State = Finished
 	}
-	return len(b.entries), false, s.deleteTaken(ctx, j)
+	b.next.Replayed += len(b.entries)
+	err = s.commit(ctx, j, b.next, b.entries)
+	if size == 1 && len(b.entries) == 1 && errors.Is(err, event.ErrTooLarge) {
+		b.next.Replayed, b.next.Taken = j.Replayed, nil
+		b.skip(SkipTooLarge)
+		return 0, s.commit(ctx, j, b.next, nil)
+	}
+	return len(b.entries), err
 }
 
 // A batch is what one step of a job does.
@@ -252,8 +269,6 @@ func (s *Store) add(ctx context.Context, b *batch, letter *Summary) error {
 }
 
 // commit makes entries and record durable together, and takes the record over.
-// When the log's answer leaves open what has happened, the position tells: it
-// is the one or the other, because it was stored with the entries.
 func (s *Store) commit(ctx context.Context, j *job, next record, entries []event.Directed) error {
 	next.Updated = s.options.Now().UTC()
 	position, err := json.Marshal(next)
@@ -261,20 +276,47 @@ func (s *Store) commit(ctx context.Context, j *job, next record, entries []event
 		return fmt.Errorf("encoding the position: %w", err)
 	}
 	if err := s.options.Log.Direct(ctx, next.ID, position, entries...); err != nil {
-		stored, readErr := s.options.Log.Position(ctx, next.ID)
-		switch {
-		case readErr != nil:
-			return errors.Join(err, readErr)
-		case bytes.Equal(stored, position):
-		case !bytes.Equal(stored, j.stored) && !errors.Is(err, event.ErrFenced):
-			return fmt.Errorf("%w: %w", event.ErrFenced, err)
-		default:
+		j.doubt = position
+		if unresolved := s.resolve(ctx, j); unresolved != nil {
+			return errors.Join(err, unresolved)
+		}
+		if !bytes.Equal(j.stored, position) {
 			return err
 		}
+		return nil
 	}
+	s.take(j, next, position)
+	return nil
+}
+
+func (s *Store) take(j *job, next record, position []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j.record, j.stored, j.deleted = next, position, len(next.Taken) == 0
+	j.record, j.stored, j.deleted, j.doubt = next, position, len(next.Taken) == 0, nil
+}
+
+// resolve finds out what has become of a write whose fate is unknown: the
+// position tells, because it was stored with the entries. As long as that
+// cannot be read, nothing else may be written: the same letters might be
+// replayed again.
+func (s *Store) resolve(ctx context.Context, j *job) error {
+	if j.doubt == nil {
+		return nil
+	}
+	stored, err := s.options.Log.Position(ctx, j.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the position: %w", err)
+	case bytes.Equal(stored, j.doubt):
+		read, err := decodeRecord(stored)
+		if err != nil {
+			return err
+		}
+		s.take(j, read.record, stored)
+	case !bytes.Equal(stored, j.stored):
+		return fmt.Errorf("the position is neither the old nor the new one: %w", event.ErrFenced)
+	}
+	j.doubt = nil
 	return nil
 }
 

@@ -26,9 +26,9 @@ type Log interface {
 	Positions(ctx context.Context) ([]string, error)
 }
 
-// A Dropper is a Log that can forget a job's position.
-type Dropper interface {
-	Drop(ctx context.Context, job string) error
+// A Forgetter is a Log that can forget a job's position.
+type Forgetter interface {
+	Forget(ctx context.Context, job string) error
 }
 
 // Options configure a Store.

@@ -1,0 +1,3 @@
+package dlq_test
+
+func replayInChild(string) error { return nil }
