@@ -1,0 +1,357 @@
+package http_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/config"
+	sourcehttp "sluice/sources/http"
+	"sluice/sources/sourcetest"
+)
+
+func serverOptions() sourcehttp.Options { return sourcehttp.Options{Listen: "127.0.0.1:0"} }
+
+func TestServesNothingButMountedPaths(t *testing.T) {
+	out := sourcetest.NewOut()
+	url := strings.TrimSuffix(startSource(t, newConfig("/hooks"), out), "/hooks")
+	for _, path := range []string{"/", "/hooks/", "/hooks/x", "/hook", "//hooks", "/livez"} {
+		got := send(t, http.MethodPost, url+path, map[string]string{"Content-Type": "application/json"}, "{}")
+		wantRefusal(t, got, 404, fmt.Sprintf("no source takes events at %q", path))
+	}
+	got := send(t, http.MethodGet, url+"/%0a%1b", nil, "")
+	wantRefusal(t, got, 404, `no source takes events at "/\n\x1b"`)
+}
+
+func TestOnePathOneSource(t *testing.T) {
+	server, _ := startServer(t, serverOptions())
+	remove, err := server.Handle("first", "/hooks", http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Handle("second", "/hooks", http.NotFoundHandler()); err == nil || err.Error() != `path "/hooks" is taken by source "first"` {
+		t.Errorf("second: %v", err)
+	}
+	remove()
+	removeSecond, err := server.Handle("second", "/hooks", http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove() // once more: it must not take the second away
+	if _, err := server.Handle("third", "/hooks", http.NotFoundHandler()); err == nil {
+		t.Error("the first one's remove has taken the second away")
+	}
+	removeSecond()
+}
+
+func TestNoOpenSourceBeyondThisMachine(t *testing.T) {
+	cases := []struct {
+		listen  string
+		token   string
+		allowed bool
+		want    string
+	}{
+		{listen: "127.0.0.1:0"},
+		{listen: "[::1]:0"},
+		{listen: "localhost:0"},
+		{listen: "0.0.0.0:0", token: token},
+		{listen: "0.0.0.0:0", allowed: true},
+		{listen: "0.0.0.0:0", want: `source "hooks" has no authentication, and 0.0.0.0:0 is reached from other machines: give it a token, or listen on 127.0.0.1`},
+		{listen: ":0", want: `source "hooks" has no authentication, and :0 is reached from other machines: give it a token, or listen on 127.0.0.1`},
+		{listen: "10.0.0.1:0", want: `source "hooks" has no authentication, and 10.0.0.1:0 is reached from other machines: give it a token, or listen on 127.0.0.1`},
+	}
+	for _, c := range cases {
+		server := sourcehttp.NewServer(sourcehttp.Options{Listen: c.listen, AllowUnauthenticated: c.allowed})
+		section := newConfig("/hooks")
+		section.Token = config.NewSecret(c.token)
+		message := ""
+		if _, err := section.Source(sourcetest.Env("hooks", server)); err != nil {
+			message = err.Error()
+		}
+		if message != c.want {
+			t.Errorf("%+v: got %q", c, message)
+		}
+		_, err := server.Handle("hooks", "/hooks", http.NotFoundHandler()) // knows no authentication
+		if wantRefused := c.want != "" || c.token != ""; (err != nil) != wantRefused {
+			t.Errorf("%+v: Handle returned %v", c, err)
+		}
+	}
+}
+
+func TestListenOnATakenPort(t *testing.T) {
+	server, _ := startServer(t, serverOptions())
+	second := sourcehttp.NewServer(sourcehttp.Options{Listen: server.Addr().String()})
+	if err := second.Run(context.Background()); err == nil || !strings.HasPrefix(err.Error(), "ingest: listen tcp "+server.Addr().String()) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// echo answers with the headers that a source would see.
+func echo(t *testing.T, server *sourcehttp.Server) {
+	t.Helper()
+	remove, err := server.Handle("echo", "/echo", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name := range r.Header {
+			_, _ = fmt.Fprintln(w, name)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remove)
+}
+
+func TestStripsHeaders(t *testing.T) {
+	server, url := startServer(t, serverOptions())
+	echo(t, server)
+	got := send(t, http.MethodPost, url+"/echo", map[string]string{
+		"Nats-Msg-Id": "1", "nats-rollup": "sub", "Sluice-Trigger": "x", "X-Forwarded-User": "root", "Remote-User": "root",
+		"Te": "trailers", "Upgrade": "h2c", "Proxy-Authorization": "x", "X-Hop": "1", "Connection": "close, X-Hop",
+		"Ce-Id": "1",
+	}, "x")
+	names := strings.Fields(got.body)
+	for _, name := range names {
+		switch name {
+		case "Ce-Id", "User-Agent", "Accept-Encoding", "Content-Length":
+		default:
+			t.Errorf("header %s was not stripped", name)
+		}
+	}
+	if !strings.Contains(got.body, "Ce-Id") {
+		t.Errorf("Ce-Id is missing: %v", names)
+	}
+}
+
+func TestDNSRebinding(t *testing.T) {
+	server, url := startServer(t, serverOptions())
+	echo(t, server)
+	for host, want := range map[string]int{
+		"evil.example": 403, "10.0.0.1": 403, "localhost": 200, "app.localhost:4800": 200, "127.0.0.1": 200, "[::1]:4800": 200,
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), sourcetest.Patience)
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/echo", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host, request.Close = host, true
+		request.Header.Set("Origin", "http://"+host)
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		cancel()
+		if response.StatusCode != want {
+			t.Errorf("host %s: %d, want %d", host, response.StatusCode, want)
+		}
+	}
+}
+
+// dial opens a raw connection that ends with the test.
+func dial(t *testing.T, server *sourcehttp.Server) net.Conn {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(sourcetest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestSlowHeadersAreCutOff(t *testing.T) {
+	server, _ := startServer(t, sourcehttp.Options{HeaderTimeout: 50 * time.Millisecond})
+	conn := dial(t, server)
+	if _, err := io.WriteString(conn, "POST /hooks HTTP/1.1\r\nHost: x\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Errorf("the connection was not closed: %v", err)
+	}
+}
+
+func TestLargeHeadersAreRefused(t *testing.T) {
+	server, _ := startServer(t, serverOptions())
+	conn := dial(t, server)
+	go func() {
+		_, _ = io.WriteString(conn, "POST /hooks HTTP/1.1\r\nHost: x\r\nCe-Big: "+strings.Repeat("x", sourcehttp.MaxHeaderBytes)+"\r\n\r\n")
+	}()
+	status, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || status != "HTTP/1.1 431 Request Header Fields Too Large\r\n" {
+		t.Errorf("got %q, %v", status, err)
+	}
+}
+
+func TestSlowBodyIsCutOff(t *testing.T) {
+	server, _ := startServer(t, sourcehttp.Options{BodyTimeout: 50 * time.Millisecond})
+	source, err := newConfig("/hooks").Source(sourcetest.Env("hooks", server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sourcetest.Run(t, source, sourcetest.NewOut())
+	var status string
+	sourcetest.Eventually(t, "an answer of the source", func() bool {
+		conn := dial(t, server)
+		if _, err := io.WriteString(conn, "POST /hooks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+		if status, err = bufio.NewReader(conn).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		return !strings.Contains(status, "404")
+	})
+	if status != "HTTP/1.1 408 Request Timeout\r\n" {
+		t.Errorf("got %q", status)
+	}
+}
+
+// A publish that takes longer than the body may take is not cut off by the
+// body's deadline.
+func TestSlowPublishOutlivesTheBodyTimeout(t *testing.T) {
+	server, url := startServer(t, sourcehttp.Options{BodyTimeout: 30 * time.Millisecond})
+	out := sourcetest.NewOut()
+	source, err := newConfig("/hooks").Source(sourcetest.Env("hooks", server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sourcetest.Run(t, source, out)
+	post := func() answer {
+		return send(t, http.MethodPost, url+"/hooks", map[string]string{"Content-Type": "application/json"}, `{"a":1}`)
+	}
+	sourcetest.Eventually(t, "mounted", func() bool { return post().status == 202 })
+	unblock := out.Block()
+	time.AfterFunc(150*time.Millisecond, unblock)
+	if got := post(); got.status != 202 {
+		t.Errorf("answer %d %s", got.status, got.body)
+	}
+}
+
+func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
+	server, _ := startServer(t, sourcehttp.Options{MaxConnectionsPerAddress: 2})
+	first, second := dial(t, server), dial(t, server)
+	for _, conn := range []net.Conn{first, second} {
+		wantAnswer(t, conn)
+	}
+	if _, err := io.ReadAll(dial(t, server)); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the third connection was not closed: %v", err)
+	}
+	_ = first.Close()
+	sourcetest.Eventually(t, "room for a connection", func() bool {
+		conn := dial(t, server)
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		status, _ := bufio.NewReader(conn).ReadString('\n')
+		return strings.Contains(status, "404")
+	})
+}
+
+func wantAnswer(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	status, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(status, "404") {
+		t.Fatalf("got %q, %v", status, err)
+	}
+}
+
+func TestConnectionsInTotalAreBounded(t *testing.T) {
+	server, _ := startServer(t, sourcehttp.Options{MaxConnections: 1})
+	first := dial(t, server)
+	wantAnswer(t, first)
+	second := dial(t, server) // accepted by the system, not by the server
+	if _, err := io.WriteString(second, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := second.Read(make([]byte, 1)); err == nil {
+		t.Errorf("the second connection got %d bytes while the first is open", n)
+	}
+	_ = first.Close()
+	if err := second.SetReadDeadline(time.Now().Add(sourcetest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Read(make([]byte, 1)); err != nil {
+		t.Errorf("the second connection is not served: %v", err)
+	}
+}
+
+func TestDrainWaitsForRequests(t *testing.T) {
+	server := sourcehttp.NewServer(serverOptions())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	entered, finish := make(chan struct{}), make(chan struct{})
+	if _, err := server.Handle("slow", "/slow", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-finish
+		w.WriteHeader(http.StatusAccepted)
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	conn := dial(t, server)
+	if _, err := io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	cancel()
+	select {
+	case err := <-ended:
+		t.Fatalf("Run returned %v with a request under way", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(finish)
+	status, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(status, "202") {
+		t.Errorf("got %q, %v", status, err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestDrainIsBounded(t *testing.T) {
+	options := serverOptions()
+	options.DrainTimeout = 50 * time.Millisecond
+	server := sourcehttp.NewServer(options)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	entered, left := make(chan struct{}), make(chan struct{})
+	if _, err := server.Handle("slow", "/slow", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		defer close(left)
+		close(entered)
+		<-r.Context().Done()
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	conn := dial(t, server)
+	if _, err := io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	<-left
+}
