@@ -1,0 +1,191 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"sluice/event"
+)
+
+// A batcher stores messages in one stream: one atomic batch at a time, because
+// two at once are slower than one after the other.
+type batcher struct {
+	js     jetstream.JetStream
+	stream string
+	log    *slog.Logger
+
+	batch sync.Mutex // held while a batch is in flight
+
+	mu       sync.Mutex
+	makeRoom func(context.Context) bool // trims history; nil without a janitor
+}
+
+// onFull sets what is called when the stream is full; true means: try again.
+func (b *batcher) onFull(makeRoom func(context.Context) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.makeRoom = makeRoom
+}
+
+// madeRoom tells whether err is that the stream is full, and history could be
+// trimmed.
+func (b *batcher) madeRoom(ctx context.Context, err error) bool {
+	if !errors.Is(storeError(err), event.ErrFull) {
+		return false
+	}
+	b.mu.Lock()
+	makeRoom := b.makeRoom
+	b.mu.Unlock()
+	return makeRoom != nil && makeRoom(ctx)
+}
+
+// store stores messages in their order, in a batch when there are enough of
+// them, and returns the outcome of each. A batch that the server refuses, for
+// one duplicate or anything else that is wrong with one message, is stored
+// message by message, so that only the wrong one fails.
+func (b *batcher) store(ctx context.Context, messages []*nats.Msg) []outcome {
+	if len(messages) < minBatch {
+		return b.storeSingly(ctx, messages)
+	}
+	last, err := b.storeBatch(ctx, messages)
+	if err == nil {
+		return consecutive(last, len(messages))
+	}
+	if codeOf(err) == 0 || errors.Is(storeError(err), event.ErrFull) {
+		return failed(len(messages), storeError(err))
+	}
+	b.log.Debug("batch refused: storing its messages singly", "messages", len(messages), "error", err)
+	for _, msg := range messages {
+		clearBatch(msg)
+	}
+	return b.storeSingly(ctx, messages)
+}
+
+func consecutive(last uint64, n int) []outcome {
+	outcomes := make([]outcome, n)
+	for i := range outcomes {
+		outcomes[i].sequence = last - uint64(n-1-i)
+	}
+	return outcomes
+}
+
+func failed(n int, err error) []outcome {
+	outcomes := make([]outcome, n)
+	for i := range outcomes {
+		outcomes[i].err = err
+	}
+	return outcomes
+}
+
+// storeBatch stores all messages or none, and returns the last one's sequence;
+// the others' precede it without a gap. When the stream is full, it makes room
+// and tries once more.
+func (b *batcher) storeBatch(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+	if last, err = b.tryBatch(ctx, messages); err != nil && b.madeRoom(ctx, err) {
+		return b.tryBatch(ctx, messages)
+	}
+	return last, err
+}
+
+func (b *batcher) tryBatch(ctx context.Context, messages []*nats.Msg) (uint64, error) {
+	b.batch.Lock()
+	defer b.batch.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	ack, err := jetstreamext.PublishMsgBatch(ctx, b.js, messages, flowControl(messages))
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// flowControl lets about 8 MiB be under way, far below what the server's queue
+// takes. Small batches go without waiting.
+func flowControl(messages []*nats.Msg) jetstreamext.BatchFlowControl {
+	size := 0
+	for _, msg := range messages {
+		size += messageSize(msg)
+	}
+	if size <= maxGroupBytes {
+		return jetstreamext.BatchFlowControl{}
+	}
+	every := max(1, maxGroupBytes*len(messages)/size)
+	return jetstreamext.BatchFlowControl{AckEvery: every, AckTimeout: storeTimeout}
+}
+
+// clearBatch makes a message of a refused batch an ordinary one again: with
+// these headers it would be taken for a part of a batch.
+func clearBatch(msg *nats.Msg) {
+	for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+		delete(msg.Header, name)
+	}
+}
+
+// storeSingly sends messages one after the other without waiting in between.
+func (b *batcher) storeSingly(ctx context.Context, messages []*nats.Msg) []outcome {
+	outcomes := b.sendSingly(ctx, messages)
+	for i := range outcomes {
+		if err := outcomes[i].err; err != nil && b.madeRoom(ctx, err) {
+			again := b.sendSingly(ctx, messages[i:i+1])
+			outcomes[i] = again[0]
+		}
+		outcomes[i].err = storeError(outcomes[i].err)
+	}
+	return outcomes
+}
+
+func (b *batcher) sendSingly(ctx context.Context, messages []*nats.Msg) []outcome {
+	outcomes := make([]outcome, len(messages))
+	futures := make([]jetstream.PubAckFuture, len(messages))
+	for i, msg := range messages {
+		msg.Reply = "" // of an earlier try
+		futures[i], outcomes[i].err = b.js.PublishMsgAsync(msg, jetstream.WithStallWait(storeTimeout), jetstream.WithRetryAttempts(20))
+	}
+	for i, future := range futures {
+		if outcomes[i].err == nil {
+			outcomes[i] = await(ctx, future)
+		}
+	}
+	return outcomes
+}
+
+func await(ctx context.Context, future jetstream.PubAckFuture) outcome {
+	select {
+	case ack := <-future.Ok():
+		return outcome{sequence: ack.Sequence}
+	case err := <-future.Err():
+		return outcome{err: err}
+	case <-ctx.Done():
+		return outcome{err: ctx.Err()}
+	}
+}
+
+// dropStored returns the messages whose ids the stream does not know. It asks
+// with messages that cannot be stored: they expect a last message id that no
+// message has, and the server looks for duplicates first.
+func (b *batcher) dropStored(ctx context.Context, messages []*nats.Msg) ([]*nats.Msg, error) {
+	probes := make([]*nats.Msg, len(messages))
+	for i, msg := range messages {
+		probes[i] = &nats.Msg{Subject: msg.Subject, Header: nats.Header{
+			nats.MsgIdHdr:             {messageID(msg)},
+			nats.ExpectedLastMsgIdHdr: {"sluice no such id"},
+		}}
+	}
+	var fresh []*nats.Msg
+	for i, o := range b.sendSingly(ctx, probes) {
+		switch {
+		case o.err == nil: // known already
+		case codeOf(o.err) == codeWrongLastMsgID:
+			fresh = append(fresh, messages[i])
+		default:
+			return nil, o.err
+		}
+	}
+	return fresh, nil
+}

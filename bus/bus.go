@@ -1,0 +1,259 @@
+// Package bus is the log that everything stands on: JetStream streams, in an
+// embedded server or on a cluster, for events, for the ledger of what became of
+// them, and for dead letters. It publishes and reads them, keeps cursors, and
+// trims what nobody needs any more.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/event"
+)
+
+// Options say how a bus is opened. Either Dir or URL is required.
+type Options struct {
+	// Dir is the folder of the embedded server. It belongs to one process at a
+	// time.
+	Dir string
+	// URL lists the servers of a JetStream cluster, separated by commas.
+	URL string
+	// Replicas is how many servers of a cluster hold each stream; 1 by default.
+	Replicas int
+	// Prefix is the first token of all subjects; "sluice" by default.
+	Prefix string
+
+	// MaxBytes is the most that the events may take, 8 GiB by default;
+	// LedgerBytes (1 GiB), LetterBytes (1 GiB) and StateBytes (64 MiB) bound the
+	// other streams. All are reserved: none can take another's space.
+	MaxBytes, LedgerBytes, LetterBytes, StateBytes int64
+	// MaxEventSize is the most that one event may have, data and attributes, in
+	// bytes; 1 MiB by default.
+	MaxEventSize int
+	// Duplicates is how long an event's id is remembered; two minutes by default.
+	Duplicates time.Duration
+
+	// Listen is where the embedded server takes connections of other programs,
+	// such as 127.0.0.1:4222; none when empty.
+	Listen string
+	// SyncInterval is how often the embedded server syncs its files. The default
+	// 0 means: before every acknowledgement. Anything else can lose accepted
+	// events in a power cut.
+	SyncInterval time.Duration
+
+	// Logger takes what the bus has to say; nothing is logged without one.
+	Logger *slog.Logger
+}
+
+const gib = 1 << 30
+
+func (o Options) withDefaults() Options {
+	o.Prefix = orDefault(o.Prefix, "sluice")
+	o.Replicas = orDefault(o.Replicas, 1)
+	o.MaxBytes = orDefault(o.MaxBytes, 8*gib)
+	o.LedgerBytes = orDefault(o.LedgerBytes, gib)
+	o.LetterBytes = orDefault(o.LetterBytes, gib)
+	o.StateBytes = orDefault(o.StateBytes, 64<<20)
+	o.MaxEventSize = orDefault(o.MaxEventSize, 1<<20)
+	o.Duplicates = orDefault(o.Duplicates, 2*time.Minute)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// maxHeader is the room for an event's attributes as headers: the server's
+// limit is 64 KiB, of which sluice's own headers need some.
+const maxHeader = 60 << 10
+
+// maxPayload is the largest message that the embedded server takes: a letter
+// holds a whole event, perhaps in base64, and the history of its attempts.
+func (o Options) maxPayload() int { return 2*o.MaxEventSize + 2<<20 }
+
+func (o Options) validate() error {
+	var problems []error
+	if (o.Dir == "") == (o.URL == "") {
+		problems = append(problems, errors.New("bus: give either a folder or a URL"))
+	}
+	for _, limit := range []struct {
+		name       string
+		value, min int64
+	}{
+		{"events", o.MaxBytes, 1 << 20},
+		{"ledger", o.LedgerBytes, 1 << 20},
+		{"letters", o.LetterBytes, 1 << 20},
+		{"state", o.StateBytes, 1 << 16},
+		{"event", int64(o.MaxEventSize), 1 << 10},
+	} {
+		if limit.value < limit.min {
+			problems = append(problems, fmt.Errorf("bus: %d bytes for %s are too few: at least %d", limit.value, limit.name, limit.min))
+		}
+	}
+	if o.MaxEventSize > 24<<20 {
+		problems = append(problems, fmt.Errorf("bus: events of %d bytes are too large: at most %d", o.MaxEventSize, 24<<20))
+	}
+	if o.Duplicates < 0 || o.SyncInterval < 0 {
+		problems = append(problems, errors.New("bus: a duration is negative"))
+	}
+	return errors.Join(problems...)
+}
+
+// A Bus is an open log. It may be used by many goroutines at once.
+type Bus struct {
+	options     Options
+	names       Names
+	log         *slog.Logger
+	server      *embedded // nil on a cluster
+	conn        *nats.Conn
+	js          jetstream.JetStream
+	events      jetstream.Stream
+	ledger      jetstream.Stream
+	incarnation string
+
+	publisher *publisher
+	ranges    *rangeReaders
+
+	mu   sync.Mutex
+	jobs map[string]*fence
+}
+
+// Open starts the embedded server, or connects to a cluster, and makes sure
+// that the streams exist as they must be. A stream that exists otherwise is an
+// [IncompatibleError].
+func Open(ctx context.Context, options Options) (*Bus, error) {
+	options = options.withDefaults()
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	names, err := newNames(options.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bus{options: options, names: names, log: options.Logger, jobs: map[string]*fence{}}
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, b.hangUp(ctx))
+	}
+	return b, nil
+}
+
+func (b *Bus) open(ctx context.Context) error {
+	if b.options.Dir != "" {
+		server, err := startEmbedded(b.options)
+		if err != nil {
+			return err
+		}
+		b.server = server
+		b.warnOfSpace(ctx)
+	}
+	if err := b.connect(); err != nil {
+		return err
+	}
+	if err := b.openStreams(ctx); err != nil {
+		return err
+	}
+	b.ranges = newRangeReaders(b)
+	b.publisher = newPublisher(b.js, b.names.Events, b.log)
+	return nil
+}
+
+// connect opens the one connection of this process.
+func (b *Bus) connect() error {
+	opts := []nats.Option{
+		nats.Name("sluice"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("bus disconnected", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { b.log.Info("bus connected again", "server", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("bus connection", "error", err) }),
+	}
+	if b.server != nil {
+		opts = append(opts, nats.InProcessServer(b.server.server))
+	}
+	conn, err := nats.Connect(b.options.URL, opts...)
+	if err != nil {
+		return fmt.Errorf("%w: connecting: %w", event.ErrUnavailable, err)
+	}
+	b.conn = conn
+	b.js, err = jetstream.New(conn,
+		jetstream.WithPublishAsyncMaxPending(2*maxGroup),
+		jetstream.WithPublishAsyncTimeout(storeTimeout),
+		jetstream.WithDefaultTimeout(storeTimeout))
+	if err != nil {
+		return fmt.Errorf("the bus: %w", err)
+	}
+	return nil
+}
+
+// Close stores what is waiting to be published, refuses more, ends all
+// readers, and stops the embedded server: within the time that ctx leaves.
+func (b *Bus) Close(ctx context.Context) error {
+	err := b.publisher.close(ctx)
+	b.ranges.close()
+	return errors.Join(err, b.hangUp(ctx))
+}
+
+// hangUp closes the connection and stops the embedded server.
+func (b *Bus) hangUp(ctx context.Context) error {
+	if b.conn != nil {
+		b.conn.Close()
+	}
+	if b.server == nil {
+		return nil
+	}
+	return b.server.stop(ctx)
+}
+
+// JetStream returns the connection that other parts keep their own streams
+// with.
+func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+
+// Names returns the names of the streams and subjects.
+func (b *Bus) Names() Names { return b.names }
+
+// Prefix returns the first token of all subjects.
+func (b *Bus) Prefix() string { return b.names.Prefix }
+
+// Incarnation returns the random name of the event stream as it was created:
+// another one means that sequences have begun again.
+func (b *Bus) Incarnation() string { return b.incarnation }
+
+// ClientURL returns where other programs reach the embedded server, or the
+// cluster's URL; empty when no port is open.
+func (b *Bus) ClientURL() string {
+	switch {
+	case b.server == nil:
+		return b.options.URL
+	case b.options.Listen == "":
+		return ""
+	}
+	return b.server.server.ClientURL()
+}
+
+// State opens the key-value bucket for leases and other small state.
+func (b *Bus) State(ctx context.Context) (jetstream.KeyValue, error) {
+	kv, err := b.js.KeyValue(ctx, b.names.State)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return kv, nil
+}

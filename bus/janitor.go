@@ -1,0 +1,342 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"sluice/event"
+)
+
+// JanitorOptions say how much history is kept. What is still needed is kept in
+// any case.
+type JanitorOptions struct {
+	// MaxAge is how old an event may become; 0 means as old as there is space.
+	MaxAge time.Duration
+	// MaxBytes is how much the events may take before the oldest go; 0 means
+	// seven eighths of the stream's limit. It is never more than that, so that
+	// there is room before publishers are refused.
+	MaxBytes int64
+	// Every is the time between two passes; five seconds by default.
+	Every time.Duration
+	// Line returns the lowest sequence of the events that is still needed, and
+	// the sequence of the ledger where the last snapshot starts. Not ok means that
+	// it is not known yet: then nothing is trimmed.
+	Line   func() (needed, ledger uint64, ok bool)
+	Logger *slog.Logger
+}
+
+// A Janitor trims history: events by age and space, oldest first, and the
+// ledger with them. It never passes the line, a cursor, or a job's position.
+type Janitor struct {
+	bus     *Bus
+	options JanitorOptions
+	log     *slog.Logger
+
+	mu sync.Mutex // held during a pass
+	// positions are the last sequences of all fenced subjects as far as walked.
+	positions map[string]uint64
+	walked    uint64
+}
+
+// NewJanitor returns a janitor, which does nothing until Run or Pass.
+func NewJanitor(b *Bus, o JanitorOptions) *Janitor {
+	highest := b.options.MaxBytes / 8 * 7
+	if o.MaxBytes <= 0 || o.MaxBytes > highest {
+		o.MaxBytes = highest
+	}
+	o.Every = orDefault(o.Every, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Janitor{bus: b, options: o, log: o.Logger, positions: map[string]uint64{}}
+}
+
+// Run makes a pass at once and then again and again, and whenever a publisher
+// finds the stream full, until ctx ends.
+func (j *Janitor) Run(ctx context.Context) error {
+	j.bus.publisher.onFull(func(call context.Context) bool {
+		passed, err := j.Pass(call)
+		if err != nil {
+			j.log.WarnContext(call, "no room was made", "error", err)
+		}
+		return passed.Events > 0
+	})
+	defer j.bus.publisher.onFull(nil)
+	ticker := time.NewTicker(j.options.Every)
+	defer ticker.Stop()
+	for {
+		if _, err := j.Pass(ctx); err != nil && ctx.Err() == nil {
+			j.log.WarnContext(ctx, "history was not trimmed", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Passed says what one pass has done.
+type Passed struct {
+	// Events and Records are how many messages were purged from the events and
+	// from the ledger.
+	Events, Records uint64
+	// First is the first sequence of the events that is left.
+	First uint64
+	// Held tells that history should have gone and is still needed.
+	Held bool
+}
+
+// Pass trims once.
+func (j *Janitor) Pass(ctx context.Context) (passed Passed, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	needed, snapshot, ok := j.options.Line()
+	if !ok {
+		return passed, nil
+	}
+	state, err := infoOf(ctx, j.bus.events)
+	if err != nil {
+		return passed, err
+	}
+	for {
+		more, err := j.trimEvents(ctx, state, needed, &passed)
+		if err != nil {
+			return passed, err
+		}
+		if state, err = infoOf(ctx, j.bus.events); err != nil {
+			return passed, err
+		}
+		if !more {
+			break
+		}
+	}
+	passed.First = state.FirstSeq
+	passed.Records, err = j.trimLedger(ctx, state, snapshot)
+	if passed.Events+passed.Records > 0 {
+		j.log.DebugContext(ctx, "history trimmed", "events", passed.Events, "records", passed.Records, "first", passed.First)
+	}
+	return passed, err
+}
+
+// trimEvents purges what is too old or too much, as far as the line lets it.
+// How many messages are too much follows from their average size: more tells
+// that another look is worth it.
+func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, needed uint64, passed *Passed) (more bool, err error) {
+	goal, err := j.goal(ctx, state)
+	if err != nil || goal <= state.FirstSeq {
+		return false, err
+	}
+	keep := min(goal, needed)
+	if keep > state.FirstSeq {
+		held, err := j.held(ctx, keep, state.LastSeq)
+		if err != nil {
+			return false, err
+		}
+		keep = min(keep, held)
+	}
+	passed.Held = keep < goal
+	if keep <= state.FirstSeq {
+		return false, nil
+	}
+	if err := j.bus.events.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
+		return false, storeError(err)
+	}
+	passed.Events += keep - state.FirstSeq
+	return !passed.Held, nil
+}
+
+// goal returns the first sequence that age and space let stay.
+func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState) (uint64, error) {
+	goal := state.FirstSeq
+	if limit := uint64(j.options.MaxBytes); state.Bytes > limit {
+		// A sixteenth more, so that not every pass has to purge.
+		excess := state.Bytes - limit + limit/16
+		share := float64(excess) / float64(state.Bytes)
+		goal += max(1, uint64(math.Ceil(share*float64(state.LastSeq-state.FirstSeq+1))))
+	}
+	if j.options.MaxAge <= 0 || state.Msgs == 0 {
+		return min(goal, state.LastSeq+1), nil
+	}
+	oldest := time.Now().Add(-j.options.MaxAge)
+	if !state.FirstTime.Before(oldest) {
+		return goal, nil
+	}
+	young, err := j.bus.firstSince(ctx, j.bus.names.Events, oldest, state.LastSeq+1)
+	return max(goal, young), err
+}
+
+// firstSince returns the sequence of the first message of a stream that is not
+// older than at, or fallback when there is none.
+func (b *Bus) firstSince(ctx context.Context, stream string, at time.Time, fallback uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	messages, err := jetstreamext.GetBatch(ctx, b.js, stream, 1, jetstreamext.GetBatchStartTime(at))
+	if err != nil {
+		return 0, storeError(err)
+	}
+	for m, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return fallback, nil
+		}
+		if err != nil {
+			return 0, storeError(err)
+		}
+		return m.Sequence, nil
+	}
+	return 0, fmt.Errorf("%w: no answer for the first message since a time", event.ErrUnavailable)
+}
+
+// held returns the lowest sequence that a cursor or position stands at, after
+// those below keep have been stored again at the end.
+func (j *Janitor) held(ctx context.Context, keep, last uint64) (uint64, error) {
+	if err := j.walk(ctx, last); err != nil {
+		return 0, err
+	}
+	lowest := uint64(math.MaxUint64)
+	for _, subject := range slices.Sorted(maps.Keys(j.positions)) {
+		if at := j.positions[subject]; at >= keep {
+			lowest = min(lowest, at)
+			continue
+		}
+		at, err := j.moveUp(ctx, subject, keep)
+		if err != nil {
+			return 0, err
+		}
+		if at == 0 { // forgotten
+			delete(j.positions, subject)
+			continue
+		}
+		j.positions[subject] = at
+		lowest = min(lowest, at)
+	}
+	return lowest, nil
+}
+
+// moveUp stores the last message of a fenced subject again. When the stream is
+// so full that there is no room even for that, the events below keep go first:
+// by a filtered purge, which is slow, but leaves cursors and positions.
+func (j *Janitor) moveUp(ctx context.Context, subject string, keep uint64) (uint64, error) {
+	at, err := j.bus.appendAgain(ctx, subject, keep)
+	if !errors.Is(err, event.ErrFull) {
+		return at, err
+	}
+	for _, kind := range []string{kindEvent, kindDirected} {
+		filter := jetstream.WithPurgeSubject(j.bus.names.all(kind))
+		if err := j.bus.events.Purge(ctx, filter, jetstream.WithPurgeSequence(keep)); err != nil {
+			return 0, storeError(err)
+		}
+	}
+	return j.bus.appendAgain(ctx, subject, keep)
+}
+
+// walk notes where the fenced subjects stand, up to the sequence last. It goes
+// on where the last pass has ended.
+func (j *Janitor) walk(ctx context.Context, last uint64) error {
+	n := j.bus.names
+	config := jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{n.all(kindCursor), n.all(kindJob)},
+		HeadersOnly:    true,
+	}
+	final := uint64(0)
+	for _, subject := range config.FilterSubjects {
+		at, err := j.bus.lastMessage(ctx, n.Events, subject)
+		if err != nil {
+			return err
+		}
+		if at != nil {
+			final = max(final, min(at.sequence, last))
+		}
+	}
+	if final <= j.walked {
+		return nil
+	}
+	return j.walkTo(ctx, final, last, config)
+}
+
+func (j *Janitor) walkTo(ctx context.Context, final, last uint64, config jetstream.OrderedConsumerConfig) error {
+	r := j.bus.read(ctx, j.bus.names.Events, j.walked+1, config, func(m *stored) any { return m.subject })
+	defer r.close()
+	for j.walked < final {
+		taken := r.take(math.MaxUint64, math.MaxInt, math.MaxInt)
+		for _, a := range taken {
+			j.positions[a.value.(string)] = a.sequence
+			j.walked = a.sequence
+		}
+		if len(taken) > 0 {
+			continue
+		}
+		select {
+		case <-r.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	j.walked = max(j.walked, min(final, last))
+	return nil
+}
+
+// appendAgain stores the last message of a fenced subject again, when it stands
+// below keep, and returns where it stands then; 0 means that there is none. The
+// message's writer knows it again by its name.
+func (b *Bus) appendAgain(ctx context.Context, subject string, keep uint64) (uint64, error) {
+	last, err := b.lastMessage(ctx, b.names.Events, subject)
+	if err != nil || last == nil {
+		return 0, err
+	}
+	if last.sequence >= keep {
+		return last.sequence, nil
+	}
+	msg := &nats.Msg{Subject: subject, Data: last.data, Header: nats.Header{
+		nats.ExpectedLastSubjSeqHdr: {strconv.FormatUint(last.sequence, 10)},
+	}}
+	for _, name := range []string{event.HeaderFormat, headerWrite} {
+		if value := last.header.Get(name); value != "" {
+			msg.Header[name] = []string{value}
+		}
+	}
+	ack, err := b.js.PublishMsg(ctx, msg)
+	switch {
+	case err == nil:
+		return ack.Sequence, nil
+	case isFenced(err) || isBusy(err): // its writer has just moved it
+		return last.sequence, nil
+	}
+	return 0, storeError(err)
+}
+
+// trimLedger purges records that are older than the first event left, or that
+// take the space which new ones need; never what the last snapshot needs.
+func (j *Janitor) trimLedger(ctx context.Context, events jetstream.StreamState, snapshot uint64) (uint64, error) {
+	state, err := infoOf(ctx, j.bus.ledger)
+	if err != nil || state.Msgs == 0 || snapshot <= state.FirstSeq {
+		return 0, err
+	}
+	keep := snapshot
+	if limit := uint64(j.bus.options.LedgerBytes) / 8 * 7; events.Msgs > 0 && state.Bytes <= limit {
+		young, err := j.bus.firstSince(ctx, j.bus.names.Ledger, events.FirstTime, snapshot)
+		if err != nil {
+			return 0, err
+		}
+		keep = min(keep, young)
+	}
+	if keep <= state.FirstSeq {
+		return 0, nil
+	}
+	if err := j.bus.ledger.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
+		return 0, storeError(err)
+	}
+	return keep - state.FirstSeq, nil
+}

@@ -1,0 +1,199 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The bounds of what a reader holds that nobody has taken yet.
+const (
+	readAhead      = 2048
+	readAheadBytes = 16 << 20
+	// pullExpiry and pullHeartbeat let a stalled pull be noticed in time.
+	pullExpiry    = 10 * time.Second
+	pullHeartbeat = time.Second
+	// consumerIdle is when the server forgets a consumer that nobody pulls from.
+	consumerIdle = time.Minute
+)
+
+// A reader reads a stream upward with an ordered consumer, which needs no
+// acknowledgements, and reads ahead within bounds. It survives whatever ends the
+// consumer: it makes a new one that starts where the last message was.
+type reader struct {
+	js      jetstream.JetStream
+	stream  string
+	config  jetstream.OrderedConsumerConfig
+	log     *slog.Logger
+	convert func(*stored) any // runs beside who takes
+
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu    sync.Mutex
+	ahead []arrived
+	bytes int
+	ready chan struct{} // a token when something has arrived
+	space chan struct{} // a token when something was taken
+}
+
+// An arrived message, converted.
+type arrived struct {
+	sequence uint64
+	size     int
+	value    any
+}
+
+// read starts a reader at the sequence from. It is to be closed.
+func (b *Bus) read(ctx context.Context, stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
+	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+	config.OptStartSeq = max(from, 1)
+	config.InactiveThreshold = consumerIdle
+	config.MaxResetAttempts = 1
+	r := &reader{
+		js: b.js, stream: stream, config: config, log: b.log, convert: convert,
+		done: make(chan struct{}), ready: make(chan struct{}, 1), space: make(chan struct{}, 1),
+	}
+	ctx, r.cancel = context.WithCancel(ctx)
+	go r.run(ctx)
+	return r
+}
+
+// close ends the reader and waits for it.
+func (r *reader) close() {
+	r.cancel()
+	<-r.done
+}
+
+// run makes consumers, one after the other, until ctx ends.
+func (r *reader) run(ctx context.Context) {
+	defer close(r.done)
+	for tries := 0; ctx.Err() == nil; tries++ {
+		before := r.config.OptStartSeq
+		err := r.consume(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if r.config.OptStartSeq != before {
+			tries = 0
+		}
+		r.log.Warn("reading the bus was interrupted", "stream", r.stream, "next", r.config.OptStartSeq, "error", err)
+		_ = pause(ctx, min(2*time.Second, 50*time.Millisecond<<min(tries, 10)))
+	}
+}
+
+// consume reads with one ordered consumer until it fails.
+func (r *reader) consume(ctx context.Context) error {
+	consumer, err := r.js.OrderedConsumer(ctx, r.stream, r.config)
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+	if err != nil {
+		return err
+	}
+	defer r.drop(ctx, consumer)
+	defer messages.Stop()
+	next := jetstream.NextContext(ctx)
+	for {
+		msg, err := messages.Next(next)
+		if err != nil {
+			return err
+		}
+		if err := r.arrive(ctx, msg); err != nil {
+			return err
+		}
+	}
+}
+
+// drop deletes the consumer, because the server keeps it for a while.
+func (r *reader) drop(ctx context.Context, consumer jetstream.Consumer) {
+	if r.js.Conn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if info := consumer.CachedInfo(); info != nil {
+		_ = r.js.DeleteConsumer(ctx, r.stream, info.Name) // else the server does, in a minute
+	}
+}
+
+var errOrder = errors.New("the consumer went back in the log")
+
+// arrive hands one message over, when there is room for it.
+func (r *reader) arrive(ctx context.Context, msg jetstream.Msg) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	if meta.Sequence.Stream < r.config.OptStartSeq {
+		return errOrder
+	}
+	m := &stored{
+		subject: msg.Subject(), sequence: meta.Sequence.Stream, time: meta.Timestamp,
+		header: msg.Headers(), data: msg.Data(),
+	}
+	size := len(m.data) + 512
+	if err := r.waitForSpace(ctx, size); err != nil {
+		return err
+	}
+	value := r.convert(m)
+	r.mu.Lock()
+	r.ahead = append(r.ahead, arrived{m.sequence, size, value})
+	r.bytes += size
+	r.mu.Unlock()
+	r.config.OptStartSeq = m.sequence + 1
+	token1(r.ready)
+	return nil
+}
+
+func (r *reader) waitForSpace(ctx context.Context, size int) error {
+	for {
+		r.mu.Lock()
+		full := len(r.ahead) >= readAhead || (len(r.ahead) > 0 && r.bytes+size > readAheadBytes)
+		r.mu.Unlock()
+		if !full {
+			return nil
+		}
+		select {
+		case <-r.space:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take removes what has arrived, up to and including the sequence last, at
+// most maxMessages, and of maxBytes as many as fit and at least one.
+func (r *reader) take(last uint64, maxMessages, maxBytes int) []arrived {
+	r.mu.Lock()
+	n, size := 0, 0
+	for n < len(r.ahead) && n < maxMessages && r.ahead[n].sequence <= last && (n == 0 || size+r.ahead[n].size <= maxBytes) {
+		size += r.ahead[n].size
+		n++
+	}
+	taken := r.ahead[:n:n]
+	if r.ahead = r.ahead[n:]; len(r.ahead) == 0 {
+		r.ahead = nil
+	}
+	r.bytes -= size
+	r.mu.Unlock()
+	if n > 0 {
+		token1(r.space)
+	}
+	return taken
+}
+
+// token1 puts a token into a channel that holds one.
+func token1(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
