@@ -1,0 +1,132 @@
+package cron
+
+import (
+	"math"
+	"time"
+)
+
+// lookBack is how far back a change of the offset can still repeat times that
+// are shown now, in seconds. The largest step back of any zone is a day.
+const lookBack = 2 * daySeconds
+
+// A Schedule says when a source ticks. It never changes and may be used by many
+// goroutines at once.
+type Schedule struct {
+	expression string // without the zone's prefix
+	zone       *time.Location
+	every      int64 // seconds; 0 when fields are set
+	fields     fields
+	interval   bool
+}
+
+// Zone returns the zone that the expression is meant in.
+func (s *Schedule) Zone() *time.Location { return s.zone }
+
+// Interval tells whether the schedule is an interval job: one that goes on
+// through skipped and repeated hours. Others are fixed-time jobs.
+func (s *Schedule) Interval() bool { return s.interval }
+
+// String returns the expression with the zone, such as
+// "CRON_TZ=Europe/Berlin 0 3 * * *".
+func (s *Schedule) String() string {
+	return "CRON_TZ=" + s.zone.String() + " " + s.expression
+}
+
+// Next returns the first tick after the given time, in the schedule's zone: a
+// whole second. It is false when there is none up to the year 9999.
+func (s *Schedule) Next(after time.Time) (time.Time, bool) {
+	if after.Year() > lastYear {
+		return time.Time{}, false
+	}
+	var tick int64
+	ok := true
+	switch {
+	case s.every > 0:
+		tick = nextMultiple(after.Unix(), s.every)
+	case s.interval:
+		tick, ok = s.nextShown(after.Unix())
+	default:
+		tick, ok = s.nextPassed(after.Unix())
+	}
+	next := time.Unix(tick, 0).In(s.zone)
+	if !ok || next.Year() > lastYear {
+		return time.Time{}, false
+	}
+	return next, true
+}
+
+// nextMultiple returns the first multiple of step after the given second.
+func nextMultiple(after, step int64) int64 {
+	over := after % step
+	if over < 0 {
+		over += step
+	}
+	return after - over + step
+}
+
+// nextShown is the step of interval jobs: the first instant at which the clock
+// shows a matching time.
+func (s *Schedule) nextShown(after int64) (int64, bool) {
+	instant := after + 1
+	for {
+		p := s.periodAt(instant)
+		w, ok := s.fields.next(instant + p.offset)
+		if !ok || w-p.offset < p.end {
+			return w - p.offset, ok
+		}
+		instant = p.end
+	}
+}
+
+// nextPassed is the step of fixed-time jobs: a time ticks at the first instant at
+// which the clock shows it or a later one. That is its first occurrence when it
+// is repeated, and the end of the gap when it is skipped.
+func (s *Schedule) nextPassed(after int64) (int64, bool) {
+	w, ok := s.fields.next(s.latestShown(after) + 1)
+	if !ok {
+		return 0, false
+	}
+	p := s.periodAt(after)
+	for w-p.offset >= p.end {
+		p = s.periodAt(p.end)
+	}
+	return max(w-p.offset, p.start), true
+}
+
+// latestShown returns the latest time that the clock has shown up to the instant:
+// more than it shows now, when it has been set back a short while ago.
+func (s *Schedule) latestShown(instant int64) wall {
+	p := s.periodAt(instant)
+	latest := instant + p.offset
+	for p.start > instant-lookBack {
+		last := p.start - 1
+		p = s.periodAt(last)
+		latest = max(latest, last+p.offset)
+	}
+	return latest
+}
+
+// A period is a stretch of time over which a zone's offset stays the same; the
+// next one may have the same again. All are seconds; start is part of it, end is
+// not.
+type period struct{ start, end, offset int64 }
+
+func (s *Schedule) periodAt(instant int64) period {
+	t := time.Unix(instant, 0).In(s.zone)
+	_, offset := t.Zone()
+	start, end := t.ZoneBounds()
+	p := period{start: math.MinInt64, end: math.MaxInt64, offset: int64(offset)}
+	if !start.IsZero() {
+		p.start = start.Unix()
+	}
+	if !end.IsZero() {
+		p.end = end.Unix()
+	}
+	if p.end <= instant {
+		// Where the rule of a zone is extended beyond its table (from 2038), the
+		// time package ends every year after 365 days: on the last day of a leap
+		// year the end is in the past. No zone changes on that day.
+		p.end = nextMultiple(instant, daySeconds)
+	}
+	return p
+}
