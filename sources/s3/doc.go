@@ -31,12 +31,12 @@
 //
 // With backfill, everything in the bucket becomes an event. Without it, the
 // first listing only fills the memory; but what is modified at or after the
-// moment at which the source first reached the server, by the server's own
-// clock, is an event, so that an upload during the first listing is not lost.
-// The server tells its clock in full seconds: what was uploaded in the same
-// second just before may become an event too. That moment is stored, so that a
-// first listing that is interrupted begins again with the same one. When bucket,
-// prefix or suffix change, the same holds with the moment of the last listing.
+// moment at which the source first started is an event, so that no upload is
+// lost before or during the first listing. That moment is stored at once and
+// brought to the server's clock at the first answer; as a server tells its
+// clock in full seconds, what was uploaded up to a second before may become an
+// event too. When bucket, prefix or suffix change, the same holds with the
+// moment of the last listing.
 //
 // # Limits
 //

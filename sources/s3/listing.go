@@ -11,7 +11,8 @@ import (
 type page struct {
 	begins  bool
 	bucket  versioning
-	clock   time.Time // the server's, at the beginning
+	clock   time.Time     // the server's, at the beginning
+	ahead   time.Duration // of this machine's clock
 	objects []object
 	ends    bool
 	err     error // with ends
@@ -59,10 +60,11 @@ func (r *run) scanPages(ctx context.Context, send func(page) bool) error {
 		return err
 	}
 	clock, ok := r.server.transport.serverTime()
+	now := r.env.Now()
 	if !ok {
-		clock = r.env.Now()
+		clock = now
 	}
-	if !send(page{begins: true, bucket: bucket, clock: clock}) {
+	if !send(page{begins: true, bucket: bucket, clock: clock, ahead: clock.Sub(now)}) {
 		return ctx.Err()
 	}
 	var objects []object
@@ -88,25 +90,19 @@ func (r *run) scanPages(ctx context.Context, send func(page) bool) error {
 func (r *run) page(ctx context.Context, p page) error {
 	switch {
 	case p.begins:
-		return r.listingBegins(ctx, p)
+		r.listingBegins(p)
+		return nil
 	case p.ends:
 		return r.listingEnds(ctx, p.err)
 	}
 	return r.learn(ctx, p.objects)
 }
 
-func (r *run) listingBegins(ctx context.Context, p page) error {
+func (r *run) listingBegins(p page) {
 	r.bucket, r.began = p.bucket, p.clock
-	since := p.clock
-	if r.cfg.Backfill {
-		since = time.Time{}
-	}
-	if err := r.persist(ctx, func() error { return r.memory.start(ctx, since) }); err != nil {
-		return err
-	}
+	r.memory.adjust(p.ahead)
 	r.memory.beginListing()
 	r.ready = true
-	return nil
 }
 
 func (r *run) listingEnds(ctx context.Context, err error) error {

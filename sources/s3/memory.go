@@ -91,13 +91,27 @@ func (m *memory) rescope(scope uint64) {
 	m.root.scope = scope
 }
 
-// start stores, once, from when on objects are new.
-func (m *memory) start(ctx context.Context, since time.Time) error {
+// start stores, once, from when on objects are new: from now on, by this
+// machine's clock, or with everything all that there is.
+func (m *memory) start(ctx context.Context, now time.Time, everything bool) error {
 	if m.exists {
 		return nil
 	}
-	m.root.since, m.root.listed = since, since
+	m.root.since, m.root.local = now.UTC().Truncate(time.Millisecond), true
+	if everything {
+		m.root.since, m.root.local = time.Time{}, false
+	}
+	m.root.listed = m.root.since
 	return m.writeRoot(ctx, nil, nil)
+}
+
+// adjust brings the moment of the first start to the server's clock, which is
+// ahead of this machine's. It is stored with the next root.
+func (m *memory) adjust(ahead time.Duration) {
+	if m.root.local {
+		m.root.since = m.root.since.Add(ahead).Truncate(time.Millisecond)
+		m.root.local = false
+	}
 }
 
 // learn publishes the objects that are neither known nor old, in their order,

@@ -19,7 +19,9 @@ const (
 	baseHead      = 1
 	rootHead      = 1 + 1 + 8 + 8 + 8
 	identitySize  = len(identity{})
-	flagComplete  = 1
+
+	flagComplete = 1
+	flagLocal    = 2
 )
 
 // A seen set holds the identities of what is known, spread over the base
@@ -137,6 +139,7 @@ type root struct {
 	// before since is old.
 	complete bool
 	since    time.Time // in full milliseconds
+	local    bool      // since is by this machine's clock, not yet by the server's
 	listed   time.Time // when, by the server's clock, the last complete listing began
 	scope    uint64    // hash of bucket, prefix and suffix
 	ids      []identity
@@ -146,7 +149,10 @@ func (r *root) encode(more ...identity) []byte {
 	data := make([]byte, 2, rootHead+(len(r.ids)+len(more))*identitySize)
 	data[0] = formatVersion
 	if r.complete {
-		data[1] = flagComplete
+		data[1] |= flagComplete
+	}
+	if r.local {
+		data[1] |= flagLocal
 	}
 	data = binary.BigEndian.AppendUint64(data, uint64(r.since.UnixMilli()))
 	data = binary.BigEndian.AppendUint64(data, uint64(r.listed.UnixMilli()))
@@ -170,6 +176,7 @@ func decodeRoot(data []byte) (root, error) {
 	ids, err := decodeIDs(data[rootHead:])
 	return root{
 		complete: data[1]&flagComplete != 0,
+		local:    data[1]&flagLocal != 0,
 		since:    milliseconds(data[2:]),
 		listed:   milliseconds(data[10:]),
 		scope:    binary.BigEndian.Uint64(data[18:]),

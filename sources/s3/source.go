@@ -111,7 +111,7 @@ type run struct {
 	next     *time.Timer   // when to list
 	pause    backoff.BackOff
 	bucket   versioning
-	ready    bool // bucket is known, and from when on objects are new
+	ready    bool // bucket is known, and the server's clock
 
 	listError, busError error
 	reported            string
@@ -138,6 +138,9 @@ func newBackoff(longest time.Duration) backoff.BackOff {
 // loop handles one thing after another: what it knows needs no lock.
 func (r *run) loop(ctx context.Context) error {
 	defer r.next.Stop()
+	if err := r.persist(ctx, func() error { return r.memory.start(ctx, r.env.Now(), r.cfg.Backfill) }); err != nil {
+		return err
+	}
 	for {
 		var err error
 		select {
