@@ -168,6 +168,7 @@ func (b *Bus) open(ctx context.Context) error {
 	}
 	b.ranges = newRangeReaders(b)
 	b.publisher = newPublisher(b.js, b.names.Events, b.log)
+	go b.publisher.run()
 	return nil
 }
 

@@ -70,15 +70,14 @@ type publisher struct {
 	stopped chan struct{}
 }
 
+// newPublisher returns a publisher that stores once run is called.
 func newPublisher(js jetstream.JetStream, stream string, log *slog.Logger) *publisher {
-	p := &publisher{
+	return &publisher{
 		batcher: batcher{js: js, stream: stream, log: log},
 		room:    semaphore.NewWeighted(maxWaiting),
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 	}
-	go p.run()
-	return p
 }
 
 // publish stores messages and returns what became of each, or ctx's error: then
@@ -138,6 +137,7 @@ func (p *publisher) close(ctx context.Context) error {
 	}
 }
 
+// run commits groups until close is called and nothing waits any more.
 func (p *publisher) run() {
 	defer close(p.stopped)
 	for {

@@ -100,40 +100,38 @@ func TestPublishKeepsTheOrderOfACaller(t *testing.T) {
 	equal(t, "callers", len(next), 40)
 }
 
-// Concurrent callers share syncs: what waits while a group is stored is one
-// batch, which the stored messages show.
+// Concurrent callers share syncs: what waits while a group is stored becomes
+// one batch, which the stored messages show. Doubles among them share one fate.
 func TestPublishGroupsCallers(t *testing.T) {
 	b := open(t, small(t))
+	p := newPublisher(b.js, b.names.Events, b.log)
 	const callers = 300
 	var group sync.WaitGroup
-	b.publisher.batch.Lock() // the first batch waits, so that the others gather
 	for i := range callers {
 		group.Go(func() {
-			if err := b.Source("web").Publish(limited(t), sample(fmt.Sprint(i))); err != nil {
+			messages, err := b.Source("web").messages([]event.Event{sample(fmt.Sprint(i % 250))})
+			if err == nil {
+				_, err = p.publish(limited(t), messages)
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	waitFor(t, "callers that gather", func() bool {
-		b.publisher.mu.Lock()
-		defer b.publisher.mu.Unlock()
-		return len(b.publisher.waiting) > callers/2
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.waiting) == callers
 	})
-	b.publisher.batch.Unlock()
+	go p.run()
 	group.Wait()
+	check(t, p.close(limited(t)))
 	batches := map[string]int{}
-	singles := 0
 	for _, m := range raw(t, b) {
-		if id := m.header.Get(jetstreamext.BatchIDHeader); id != "" {
-			batches[id]++
-		} else {
-			singles++
-		}
+		batches[m.header.Get(jetstreamext.BatchIDHeader)]++
 	}
-	t.Logf("%d callers: %d batches, %d singles", callers, len(batches), singles)
-	if syncs := len(batches) + singles; syncs > callers/4 {
-		t.Fatalf("%d callers took %d syncs", callers, syncs)
-	}
+	equal(t, "batches", len(batches), 1)
+	equal(t, "events", len(ids(t, b)), 250)
 }
 
 func waitFor(tb testing.TB, what string, condition func() bool) {
