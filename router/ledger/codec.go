@@ -82,6 +82,10 @@ func (s *State) Chunks(claim, number uint64, now int64) []*Record {
 			b.chunk.Settled = append(b.chunk.Settled, Key{Trigger: id, Sequence: sequence})
 			b.grew(12)
 		}
+		for _, sequence := range t.Known.All() {
+			b.chunk.Known = append(b.chunk.Known, Key{Trigger: id, Sequence: sequence})
+			b.grew(12)
+		}
 	}
 	for _, key := range sortedKeys(s.Waiting) {
 		w := s.Waiting[key]
@@ -187,23 +191,39 @@ func (f *Fold) chunk(sequence uint64, r *Record) error {
 }
 
 func (s *State) merge(c *Chunk) error {
-	for _, t := range c.Triggers {
-		s.Triggers[t.Gate.Trigger] = &Trigger{Gate: t.Gate, Totals: t.Totals, Waiting: t.Waiting}
+	for _, known := range c.Triggers {
+		t := &Trigger{Gate: known.Gate, Totals: known.Totals, Waiting: known.Waiting}
+		s.Triggers[known.Gate.Trigger] = t
+		s.index(t)
 	}
-	for _, key := range c.Settled {
-		t := s.Triggers[key.Trigger]
-		if t == nil {
-			return fmt.Errorf("settled sequence %d of trigger %d, which is not known", key.Sequence, key.Trigger)
-		}
-		t.Settled.Add(key.Sequence)
+	if err := s.mergeAhead(c.Settled, func(t *Trigger) *Sequences { return &t.Settled }); err != nil {
+		return err
+	}
+	if err := s.mergeAhead(c.Known, func(t *Trigger) *Sequences { return &t.Known }); err != nil {
+		return err
 	}
 	for _, w := range c.Waiting {
+		if s.Triggers[w.Key.Trigger] == nil {
+			return fmt.Errorf("sequence %d waits for trigger %d, which is not known", w.Key.Sequence, w.Key.Trigger)
+		}
 		waiting := w.Waiting
 		s.Waiting[w.Key] = &waiting
 		s.need.add(w.Key.Sequence)
 	}
 	for _, suspect := range c.Suspects {
 		s.Suspects[suspect.Key] = suspect.Suspect
+	}
+	return nil
+}
+
+func (s *State) mergeAhead(keys []Key, of func(*Trigger) *Sequences) error {
+	for _, key := range keys {
+		t := s.Triggers[key.Trigger]
+		if t == nil {
+			return fmt.Errorf("settled sequence %d of trigger %d, which is not known", key.Sequence, key.Trigger)
+		}
+		of(t).Add(key.Sequence)
+		s.ahead[key.Trigger] = t
 	}
 	return nil
 }

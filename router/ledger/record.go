@@ -152,6 +152,7 @@ type Chunk struct {
 	Waiting     []waitingKey `cbor:"6,keyasint,omitempty"`
 	Settled     []Key        `cbor:"7,keyasint,omitempty"`
 	Suspects    []suspectKey `cbor:"8,keyasint,omitempty"`
+	Known       []Key        `cbor:"9,keyasint,omitempty"`
 }
 
 type standing struct {

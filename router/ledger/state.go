@@ -22,15 +22,20 @@ type State struct {
 	Waiting  map[Key]*Waiting
 	Suspects map[Key]Suspect
 
-	need needed
+	need   needed
+	behind map[uint32]*Trigger // whose cursors count for Low
+	ahead  map[uint32]*Trigger // with anything known above c(t)
 }
 
 // A Trigger is what the ledger knows of one trigger.
 type Trigger struct {
 	Gate
 	Totals
-	// Settled are the settled deliveries above c(t).
+	// Settled are the settled deliveries above c(t), as far as this claim knows
+	// of them. They are counted as matched when c(t) passes them.
 	Settled Sequences
+	// Known are those that an earlier claim has settled. They are counted.
+	Known Sequences
 	// Waiting is how many of its deliveries wait.
 	Waiting int
 }
@@ -51,6 +56,7 @@ type Waiting struct {
 	Due      int64    // Unix nanoseconds; 0: at once
 	Dying    bool
 	Reason   string // of dying
+	Counted  bool   // as matched, although c(t) has not passed it yet
 	History  []Attempt
 }
 
@@ -79,6 +85,8 @@ func NewState(incarnation string) *State {
 		Triggers:    map[uint32]*Trigger{},
 		Waiting:     map[Key]*Waiting{},
 		Suspects:    map[Key]Suspect{},
+		behind:      map[uint32]*Trigger{},
+		ahead:       map[uint32]*Trigger{},
 	}
 }
 
@@ -99,16 +107,32 @@ func (s *State) Settled(key Key) bool {
 	if t == nil {
 		return true
 	}
-	return key.Sequence <= s.Passed(t) || t.Settled.Has(key.Sequence)
+	return key.Sequence <= s.Passed(t) || t.Settled.Has(key.Sequence) || t.Known.Has(key.Sequence)
+}
+
+// Recount begins a new claim: what is known above c(t) is counted as matched
+// now, whether or not it will match again when it is read anew.
+func (s *State) Recount() {
+	for _, t := range s.Triggers {
+		t.Matched += uint64(t.Settled.Len())
+		for _, sequence := range t.Settled.All() {
+			t.Known.Add(sequence)
+		}
+		t.Settled = Sequences{}
+	}
+	for key, w := range s.Waiting {
+		if t := s.Triggers[key.Trigger]; key.Sequence > s.Passed(t) && !w.Counted {
+			w.Counted = true
+			t.Matched++
+		}
+	}
 }
 
 // Low returns the lowest sequence of the event log that is still needed.
 func (s *State) Low() uint64 {
 	low := s.Mark + 1
-	for _, t := range s.Triggers {
-		if t.Behind && t.Cursor < low {
-			low = t.Cursor + 1
-		}
+	for _, t := range s.behind {
+		low = min(low, t.Cursor+1)
 	}
 	if waiting, found := s.need.min(); found && waiting < low {
 		low = waiting
@@ -122,8 +146,8 @@ func (s *State) Low() uint64 {
 func (s *State) Unbalanced(t *Trigger) int64 {
 	above := int64(t.Settled.Len())
 	passed := s.Passed(t)
-	for key := range s.Waiting {
-		if key.Trigger == t.Gate.Trigger && key.Sequence > passed {
+	for key, w := range s.Waiting {
+		if key.Trigger == t.Gate.Trigger && key.Sequence > passed && !w.Counted {
 			above++
 		}
 	}
@@ -174,6 +198,27 @@ func (s *State) gate(g *Gate) {
 		s.NextTrigger = max(s.NextTrigger, g.Trigger+1)
 	}
 	t.Gate = *g
+	s.index(t)
+}
+
+// index keeps the sets of triggers that are looked at with every record.
+func (s *State) index(t *Trigger) {
+	if t.Behind {
+		s.behind[t.Gate.Trigger] = t
+	} else {
+		delete(s.behind, t.Gate.Trigger)
+	}
+	if t.Settled.Len()+t.Known.Len() > 0 {
+		s.ahead[t.Gate.Trigger] = t
+	} else {
+		delete(s.ahead, t.Gate.Trigger)
+	}
+}
+
+func (s *State) forget(id uint32) {
+	delete(s.Triggers, id)
+	delete(s.behind, id)
+	delete(s.ahead, id)
 }
 
 func (s *State) outcome(o *Outcome) error {
@@ -217,12 +262,18 @@ func remember(history []Attempt, a Attempt) []Attempt {
 }
 
 func (s *State) settle(t *Trigger, o *Outcome) {
-	if s.Waiting[o.Key] != nil {
+	ahead := &t.Settled
+	if w := s.Waiting[o.Key]; w != nil {
 		delete(s.Waiting, o.Key)
 		s.need.remove(o.Key.Sequence)
 		t.Waiting--
+		if w.Counted {
+			ahead = &t.Known
+		}
 	}
-	t.Settled.Add(o.Key.Sequence)
+	if ahead.Add(o.Key.Sequence); ahead.Len() == 1 {
+		s.ahead[t.Gate.Trigger] = t
+	}
 	switch o.Kind { //nolint:exhaustive // only the kinds that settle come here
 	case Done:
 		t.Done++
@@ -273,13 +324,17 @@ func (s *State) advance(r *Record) error {
 			t.Matched += c.N
 		}
 	}
-	for i := range r.Gates {
-		if r.Gates[i].Name == "" {
-			delete(s.Triggers, r.Gates[i].Trigger)
+	for id, t := range s.ahead {
+		t.Settled.Drop(s.Passed(t))
+		t.Known.Drop(s.Passed(t))
+		if t.Settled.Len()+t.Known.Len() == 0 {
+			delete(s.ahead, id)
 		}
 	}
-	for _, t := range s.Triggers {
-		t.Settled.Drop(s.Passed(t))
+	for i := range r.Gates {
+		if r.Gates[i].Name == "" {
+			s.forget(r.Gates[i].Trigger)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,295 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"sluice/router/ledger"
+)
+
+const (
+	// aloneAfter is how many crashes make a suspect run by itself.
+	aloneAfter = 2
+	// poisonAfter is how many crashes end a suspect.
+	poisonAfter = 3
+	// fetchMost is how many events one Fetch asks for.
+	fetchMost = 256
+	// guessedSize stands for the size of a body that is not known yet.
+	guessedSize = 16 << 10
+	// loadLeast is how many due deliveries are loaded ahead at least.
+	loadLeast = 32
+)
+
+// mayStart tells whether attempts may start at all. Too much that is not
+// written yet would be repeated after a crash.
+func (c *Core) mayStart() bool {
+	if c.phase != serving {
+		return false
+	}
+	count, oldest := len(c.pending.outcomes), c.pending.since
+	if c.flight != nil {
+		count += len(c.flight.outcomes)
+		if c.flight.since != 0 {
+			oldest = c.flight.since
+		}
+	}
+	if count >= c.options.UnwrittenLimit || oldest != 0 && c.now-oldest >= int64(c.options.UnwrittenAge) {
+		c.pending.blocked = true
+		return false
+	}
+	return true
+}
+
+// attempt starts what t has room for.
+func (c *Core) attempt(t *trigger) {
+	for t.running < t.config.Concurrency && !t.standsStill() && c.mayStart() {
+		d := c.next(t)
+		if d == nil {
+			return
+		}
+		c.start(d)
+	}
+}
+
+// next takes the delivery that is attempted next: suspects when they may, then
+// new and due ones by turns.
+func (c *Core) next(t *trigger) *delivery {
+	if t.suspects.len() > 0 && c.alone == nil {
+		return t.suspects.pop()
+	}
+	t.turn = !t.turn
+	if t.loaded.len() > 0 && (t.turn || t.buffered.len() == 0) {
+		return t.loaded.pop()
+	}
+	if t.buffered.len() > 0 {
+		return t.buffered.pop()
+	}
+	return nil
+}
+
+// start has an attempt begin; that of a suspect only once it is written down
+// (invariant I7).
+func (c *Core) start(d *delivery) {
+	t := d.t
+	crashes := c.state.Suspects[d.key].Crashes
+	switch {
+	case crashes >= poisonAfter:
+		c.die(d, ledger.ReasonPoison)
+		return
+	case crashes >= aloneAfter && c.alone != nil:
+		t.suspects.push(d)
+		return
+	case crashes >= aloneAfter:
+		c.alone = d
+	case crashes == 0 && (d.tried || t.quota <= 0 || d.key.Sequence > c.crashLast):
+		c.begun(d, running)
+		c.emitStart(d)
+		return
+	}
+	t.quota--
+	c.begun(d, starting)
+	c.pending.started = append(c.pending.started, d)
+	c.pending.important(c.now)
+}
+
+func (c *Core) begun(d *delivery, p phase) {
+	c.undelay(d)
+	d.phase, d.tried = p, true
+	d.t.running++
+	c.running++
+}
+
+func (c *Core) emitStart(d *delivery) {
+	d.phase = running
+	if d.first == 0 {
+		d.first = c.now
+	}
+	c.emit(Start{Key: d.key, Attempt: d.attempts + 1, Body: d.body})
+}
+
+// finished turns the end of an attempt into an outcome.
+func (c *Core) finished(in Finished) {
+	d := c.live[in.Key]
+	if d == nil || d.phase != running {
+		return
+	}
+	t, r := d.t, in.Result
+	t.running--
+	c.running--
+	if c.alone == d {
+		c.alone = nil
+		c.touchSuspects()
+	}
+	c.release(d)
+	c.touch(t)
+	v := decide(r, d.attempts+1, time.Duration(c.now-d.first), t.config.Retry)
+	o := ledger.Outcome{Key: d.key, Kind: v.Kind, Attempt: d.attempts + 1, Time: c.now, Duration: int64(r.Duration), Status: r.Status}
+	if v.Kind != ledger.Throttled {
+		d.attempts++
+	}
+	if v.Kind == ledger.Done {
+		c.settle(d, o)
+		return
+	}
+	o.Detail = &ledger.Detail{Reason: v.Reason, Error: r.Error}
+	c.delay(d)
+	if v.Kind == ledger.Dying {
+		d.phase = dying
+		c.pending.outcome(d, o, c.now)
+		return
+	}
+	d.phase, d.due = waiting, c.now+int64(v.Delay)
+	o.Detail.Due = d.due
+	c.pending.outcome(d, o, c.now)
+	c.timers.push(d)
+}
+
+// die ends a delivery without another attempt.
+func (c *Core) die(d *delivery, reason string) {
+	c.release(d)
+	c.delay(d)
+	d.phase = dying
+	c.pending.outcome(d, ledger.Outcome{
+		Key: d.key, Kind: ledger.Dying, Attempt: d.attempts, Time: c.now, Detail: &ledger.Detail{Reason: reason},
+	}, c.now)
+}
+
+// buried settles a delivery whose letter is durable (invariant I3).
+func (c *Core) buried(key ledger.Key) {
+	d := c.live[key]
+	if d == nil || d.phase != dying {
+		return
+	}
+	c.settle(d, ledger.Outcome{Key: key, Kind: ledger.Dead, Attempt: d.attempts, Time: c.now})
+}
+
+// discard settles a delivery without a letter.
+func (c *Core) discard(d *delivery, reason string) {
+	c.release(d)
+	c.settle(d, ledger.Outcome{Key: d.key, Kind: ledger.Discarded, Attempt: d.attempts, Time: c.now, Detail: &ledger.Detail{Reason: reason}})
+}
+
+func (c *Core) settle(d *delivery, o ledger.Outcome) {
+	c.undelay(d)
+	d.phase = settled
+	c.pending.outcome(d, o, c.now)
+	c.touch(d.t)
+}
+
+// delay counts d among what waits for a retry or a letter.
+func (c *Core) delay(d *delivery) {
+	if !d.delayed {
+		d.delayed = true
+		d.t.delayed++
+	}
+}
+
+func (c *Core) undelay(d *delivery) {
+	if d.delayed {
+		d.delayed = false
+		d.t.delayed--
+	}
+}
+
+func (c *Core) hold(d *delivery, e *Entry) {
+	d.body, d.size = e.Body, e.Size
+	d.t.held += d.size
+	d.holds = true
+}
+
+func (c *Core) release(d *delivery) {
+	if d.holds {
+		d.t.held -= d.size
+		d.body, d.holds = nil, false
+	}
+}
+
+func (c *Core) touchSuspects() {
+	for _, t := range c.order {
+		if t.suspects.len() > 0 {
+			c.touch(t)
+		}
+	}
+}
+
+// ripen makes ready what is due.
+func (c *Core) ripen() {
+	for {
+		d := c.timers.due(c.now)
+		if d == nil {
+			break
+		}
+		d.phase = ready
+		d.t.ready.push(d)
+		c.touch(d.t)
+	}
+	c.expire()
+}
+
+// load gets bodies for the deliveries of t that are due, a few ahead of the
+// attempts.
+func (c *Core) load(t *trigger) {
+	if t.standsStill() || c.phase != serving {
+		return
+	}
+	ahead := max(2*t.config.Concurrency, loadLeast)
+	for t.ready.len() > 0 && t.loaded.len()+t.asked < ahead {
+		d := t.ready.first()
+		size := d.size
+		if size == 0 {
+			size = guessedSize
+		}
+		if t.held+t.asked*guessedSize+size > c.share() && t.running+t.loaded.len()+t.asked > 0 {
+			return
+		}
+		t.ready.pop()
+		if e := c.ring.at(d.key.Sequence); e != nil {
+			c.loadedWith(d, e)
+			continue
+		}
+		t.asked++
+		c.wanted[d.key.Sequence] = append(c.wanted[d.key.Sequence], d)
+	}
+}
+
+func (c *Core) loadedWith(d *delivery, e *Entry) {
+	c.hold(d, e)
+	d.phase = loaded
+	d.t.loaded.push(d)
+}
+
+// fetch asks for the lowest wanted bodies.
+func (c *Core) fetch() {
+	if len(c.fetching) > 0 || len(c.wanted) == 0 {
+		return
+	}
+	for sequence := range c.wanted {
+		c.fetching = append(c.fetching, sequence)
+	}
+	slices.Sort(c.fetching)
+	c.fetching = c.fetching[:min(len(c.fetching), fetchMost)]
+	c.emit(Fetch{Sequences: slices.Clone(c.fetching)})
+}
+
+func (c *Core) fetched(in Fetched) {
+	found := map[uint64]*Entry{}
+	for i := range in.Entries {
+		found[in.Entries[i].Sequence] = &in.Entries[i]
+	}
+	for _, sequence := range c.fetching {
+		for _, d := range c.wanted[sequence] {
+			d.t.asked--
+			c.touch(d.t)
+			if d.phase != ready {
+				continue
+			}
+			if e := found[sequence]; e != nil {
+				c.loadedWith(d, e)
+			} else {
+				c.discard(d, ledger.ReasonMissing)
+			}
+		}
+		delete(c.wanted, sequence)
+	}
+	c.fetching = c.fetching[:0]
+}

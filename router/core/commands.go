@@ -1,0 +1,207 @@
+package core
+
+import (
+	"errors"
+	"slices"
+
+	"sluice/router/ledger"
+)
+
+// ErrUnknownTrigger means that there is no trigger of this name.
+var ErrUnknownTrigger = errors.New("there is no such trigger")
+
+// configure takes over a new configuration.
+func (c *Core) configure(in Configure) {
+	first := c.version == 0
+	c.version = in.Version
+	if first {
+		c.tailVersion = in.Version
+	}
+	was := map[*trigger]bool{}
+	for _, t := range c.order {
+		was[t], t.configured = t.configured, false
+	}
+	numbers := map[string]uint32{}
+	for i := range in.Triggers {
+		t := c.place(&in.Triggers[i], in, first)
+		if !was[t] {
+			t.version = in.Version
+		}
+		numbers[t.gate.Name] = t.id
+	}
+	c.unbegun = slices.DeleteFunc(c.unbegun, func(t *trigger) bool { return !t.configured })
+	c.retire()
+	c.ring.reset(c.tail + 1)
+	c.emit(Indexed{Version: in.Version, Numbers: numbers})
+	c.acknowledge(in.Token)
+	c.touchAll()
+}
+
+// place finds or makes the trigger of a configuration.
+func (c *Core) place(config *Trigger, in Configure, first bool) *trigger {
+	t := c.find(config.Name)
+	if t == nil && config.Was != "" && !named(in.Triggers, config.Was) {
+		t = c.find(config.Was)
+	}
+	if t == nil {
+		t = c.create(config, in, first)
+	}
+	if t.gate.Name != config.Name || t.gate.Removed != 0 {
+		t.gate.Name, t.gate.Removed = config.Name, 0
+		c.changed(t)
+	}
+	if t.gate.Fingerprint != config.Fingerprint {
+		t.gate.Fingerprint, t.version = config.Fingerprint, in.Version
+		if first {
+			t.gate.Since = in.Last + 1
+		} else {
+			c.unbegun = append(c.unbegun, t)
+		}
+		c.changed(t)
+	}
+	t.config, t.configured, t.leaving = *config, true, false
+	if t.gate.Start == 0 && !slices.Contains(c.unbegun, t) {
+		c.unbegun = append(c.unbegun, t)
+	}
+	if t.quota < 0 {
+		t.quota = c.suspicion(config)
+	}
+	return t
+}
+
+// suspicion is how many of a trigger's first attempts may repeat one that was
+// under way at the crash: those that ran, what was read ahead, and what had
+// ended unwritten; twice, since new and due deliveries start by turns.
+func (c *Core) suspicion(config *Trigger) int {
+	return 2 * (config.Concurrency + 2*config.Buffer + c.options.UnwrittenLimit)
+}
+
+func named(triggers []Trigger, name string) bool {
+	return slices.ContainsFunc(triggers, func(t Trigger) bool { return t.Name == name })
+}
+
+// create makes a trigger that the ledger does not know. It starts with the
+// first stretch that is matched with its version; at the start of a claim that
+// is what comes after the log's last event.
+func (c *Core) create(config *Trigger, in Configure, first bool) *trigger {
+	t := &trigger{
+		id:      c.state.NextTrigger,
+		gate:    ledger.Gate{Trigger: c.state.NextTrigger, Name: config.Name, Fingerprint: config.Fingerprint},
+		version: in.Version,
+	}
+	c.state.NextTrigger++
+	if first {
+		t.gate.Start, t.gate.Since = in.Last+1, in.Last+1
+	}
+	c.add(t)
+	c.changed(t)
+	return t
+}
+
+func (c *Core) find(name string) *trigger {
+	for _, t := range c.order {
+		if t.gate.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// retire closes the gates of triggers that have left the configuration.
+func (c *Core) retire() {
+	for _, t := range c.order {
+		if t.configured {
+			continue
+		}
+		if t.gate.Removed == 0 {
+			t.gate.Removed = c.now
+			c.shut(t, c.tail)
+			c.changed(t)
+		}
+		if at := t.gate.Removed + int64(c.options.RemovedAfter); c.removal == 0 || at < c.removal {
+			c.removal = at
+		}
+	}
+}
+
+// expire discards the deliveries of triggers that have been away for too long.
+func (c *Core) expire() {
+	if c.removal == 0 || c.now < c.removal || c.phase != serving {
+		return
+	}
+	c.removal = 0
+	for _, t := range c.order {
+		if t.configured || t.leaving || t.gate.Removed == 0 {
+			continue
+		}
+		at := t.gate.Removed + int64(c.options.RemovedAfter)
+		if at > c.now || t.running > 0 {
+			if c.removal == 0 || at < c.removal {
+				c.removal = max(at, c.now+slowEvery)
+			}
+			continue
+		}
+		t.leaving = true
+		c.changed(t)
+		for _, d := range c.ofTrigger(t) {
+			if d.phase != settled && d.phase != dying {
+				c.discard(d, ledger.ReasonRemoved)
+			}
+		}
+	}
+}
+
+func (c *Core) ofTrigger(t *trigger) []*delivery {
+	var all []*delivery
+	for _, d := range c.live {
+		if d.t == t {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, func(a, b *delivery) int { return compareKeys(a.key, b.key) })
+	return all
+}
+
+// drop lets triggers go whose last deliveries end with this record.
+func (c *Core) drop(f *flight) {
+	if len(c.pending.outcomes) > 0 {
+		return
+	}
+	c.order = slices.DeleteFunc(c.order, func(t *trigger) bool {
+		if !t.leaving || t.delayed > 0 {
+			return false
+		}
+		f.record.Gates = append(f.record.Gates, ledger.Gate{Trigger: t.id})
+		delete(c.triggers, t.id)
+		same := func(other *trigger) bool { return other == t }
+		c.active = slices.DeleteFunc(c.active, same)
+		c.behind = slices.DeleteFunc(c.behind, same)
+		return true
+	})
+}
+
+// pause sets whether t is paused; the token is acknowledged when that is
+// durable.
+func (c *Core) pause(name string, paused bool, token any) {
+	t := c.find(name)
+	if t == nil {
+		c.emit(Acknowledge{Token: token, Err: ErrUnknownTrigger})
+		return
+	}
+	if t.gate.Paused != paused {
+		t.gate.Paused = paused
+		if paused {
+			c.shut(t, c.tail)
+		}
+		c.changed(t)
+		c.touch(t)
+	}
+	c.acknowledge(token)
+}
+
+func (c *Core) acknowledge(token any) {
+	if token != nil {
+		c.pending.tokens = append(c.pending.tokens, token)
+		c.pending.important(c.now)
+	}
+}

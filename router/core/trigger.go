@@ -1,0 +1,334 @@
+package core
+
+import (
+	"slices"
+
+	"sluice/router/ledger"
+)
+
+// A trigger is the live side of one trigger.
+type trigger struct {
+	id     uint32
+	config Trigger
+	gate   ledger.Gate // as it stands now; the ledger's may be older
+	// changed: the gate is to be written.
+	changed bool
+	// durable: the ledger knows where the trigger starts, so that attempts may
+	// start.
+	durable bool
+	// configured: it is in the newest configuration.
+	configured bool
+	// version is that of the index which it needs.
+	version uint64
+	// read is the last sequence that it was offered while behind.
+	read     uint64
+	recorded uint64 // its cursor in the newest built record
+	open     bool   // while behind: it takes events again
+	// live: it has caught up, so that the shared reader feeds it, but stays
+	// behind in the ledger until the mark reaches its cursor.
+	live    bool
+	leaving bool // its last deliveries are being discarded
+
+	flow     queue[*delivery] // above c(t), ascending
+	cleared  int              // how many of flow's first are clear
+	buffered queue[*delivery] // never attempted, with bodies
+	ready    queue[*delivery] // due, without bodies
+	loaded   queue[*delivery] // due, with bodies
+	suspects queue[*delivery] // to be attempted one at a time
+	asked    int              // bodies under way
+	delayed  int              // deliveries that wait for a retry or a letter
+	running  int
+	held     int // bytes of bodies
+	passed   uint64
+	quota    int // how many more attempts are written down before they start
+	turn     bool
+	dirty    bool
+	active   bool
+}
+
+// A delivery is one event for one trigger, unsettled.
+type delivery struct {
+	key      ledger.Key
+	t        *trigger
+	phase    phase
+	clear    bool // c(t) may pass it: the newest built record says what becomes of it
+	delayed  bool // counted in its trigger's delayed
+	holds    bool // counted in its trigger's held
+	tried    bool // by this claim
+	counted  bool // as matched, by an earlier claim
+	attempts int  // that have ended
+	size     int
+	body     any
+	since    int64 // when it was offered
+	first    int64 // when its first attempt began; 0: none has
+	due      int64
+}
+
+type phase uint8
+
+const (
+	buffered phase = iota
+	starting       // to be written down before it starts
+	running
+	waiting // for its time
+	ready   // for its body
+	loaded
+	dying
+	settled
+)
+
+// standsStill tells whether no attempt of t may start.
+func (t *trigger) standsStill() bool {
+	return t.gate.Paused || !t.configured || !t.durable
+}
+
+// room tells whether t may take one more event of this size.
+func (c *Core) room(t *trigger, size int) bool {
+	return t.buffered.len() < t.config.Buffer &&
+		t.delayed < c.options.WaitingLimit &&
+		(t.held == 0 || t.held+size <= c.share())
+}
+
+// share is how many bytes one trigger may hold, so that a slow one leaves
+// enough to the others.
+func (c *Core) share() int { return c.options.Budget / max(8, len(c.order)) }
+
+// matched takes the next stretch of the shared reader.
+func (c *Core) matched(in Matched) {
+	if in.To <= c.tail {
+		return
+	}
+	c.tailVersion = in.Version
+	c.begin(in)
+	for i := range in.Entries {
+		e := &in.Entries[i]
+		if e.Sequence <= c.tail {
+			continue
+		}
+		for _, id := range e.Triggers {
+			t := c.triggers[id]
+			if t == nil || t.gate.Behind && !t.live || t.gate.Start == 0 {
+				continue
+			}
+			if !c.offer(t, e) {
+				c.shut(t, e.Sequence-1)
+			}
+		}
+	}
+	c.ring.add(in, c.version, c.options)
+	c.tail = in.To
+	c.pending.slow(c.now)
+	c.touchBehind()
+}
+
+// begin starts the triggers that wait for the first stretch matched with their
+// version.
+func (c *Core) begin(in Matched) {
+	if len(c.unbegun) == 0 {
+		return
+	}
+	c.unbegun = slices.DeleteFunc(c.unbegun, func(t *trigger) bool {
+		if t.version > in.Version {
+			return false
+		}
+		c.beginAt(t, in.From)
+		return true
+	})
+}
+
+func (c *Core) beginAt(t *trigger, from uint64) {
+	if t.gate.Start == 0 {
+		t.gate.Start = from
+	}
+	t.gate.Since = max(from, t.gate.Start)
+	if t.gate.Paused {
+		c.shut(t, from-1)
+	}
+	c.changed(t)
+}
+
+// touchBehind lets the triggers rejoin that are behind and take events.
+func (c *Core) touchBehind() {
+	for _, t := range c.behind {
+		if t.open && !t.live {
+			c.touch(t)
+		}
+	}
+}
+
+// offer gives an event to t, or returns false because it has no room. What the
+// ledger knows already is only followed until c(t) passes it.
+func (c *Core) offer(t *trigger, e *Entry) bool {
+	if e.Sequence < t.gate.Start {
+		return true
+	}
+	key := ledger.Key{Trigger: t.id, Sequence: e.Sequence}
+	if e.Sequence <= c.recovered {
+		if known := c.known(t, key); known != nil {
+			c.follow(t, known)
+			return true
+		}
+	}
+	if !c.room(t, e.Size) {
+		return false
+	}
+	d := &delivery{key: key, t: t, since: c.now}
+	c.live[key] = d
+	c.hold(d, e)
+	t.buffered.push(d)
+	c.follow(t, d)
+	c.touch(t)
+	return true
+}
+
+// known returns a delivery that was recovered from the ledger, or nil.
+func (c *Core) known(t *trigger, key ledger.Key) *delivery {
+	if d := c.live[key]; d != nil {
+		return d
+	}
+	known := c.state.Triggers[t.id]
+	if known == nil || !known.Known.Has(key.Sequence) && !known.Settled.Has(key.Sequence) {
+		return nil
+	}
+	return &delivery{key: key, t: t, phase: settled, clear: true, counted: true}
+}
+
+func (c *Core) follow(t *trigger, d *delivery) {
+	t.flow.push(d)
+	if !t.active {
+		t.active = true
+		c.active = append(c.active, t)
+	}
+	if !d.clear {
+		c.ages(d)
+	}
+	c.pending.slow(c.now)
+}
+
+// shut closes the gate of a trigger that the shared reader feeds: it is behind
+// from here on.
+func (c *Core) shut(t *trigger, read uint64) {
+	if t.gate.Start == 0 || t.gate.Behind && !t.live {
+		return
+	}
+	t.open, t.live = false, false
+	t.read = max(read, c.mark)
+	if !t.gate.Behind {
+		t.gate.Behind, t.recorded = true, c.mark
+		c.behind = append(c.behind, t)
+		c.changed(t)
+	}
+}
+
+// changed has the standing of t written.
+func (c *Core) changed(t *trigger) {
+	if !t.changed {
+		t.changed = true
+		c.pending.gates = append(c.pending.gates, t)
+	}
+	c.pending.important(c.now)
+}
+
+// reopen opens the gate of t again when half of its buffer is free, and lets it
+// join when the ring reaches back to where it is.
+func (c *Core) reopen(t *trigger) {
+	if !t.gate.Behind || t.live || t.gate.Paused || !t.configured || c.phase != serving {
+		return
+	}
+	if !t.open {
+		if t.buffered.len() > t.config.Buffer/2 || t.delayed >= c.options.WaitingLimit || t.held > c.share()/2 {
+			return
+		}
+		t.open = true
+	}
+	if t.read <= c.tail && c.ring.from <= t.read+1 && c.tailVersion >= t.version {
+		c.join(t)
+	}
+}
+
+// join offers t what the ring has and t has not seen; with all of it, t is fed
+// by the shared reader again.
+func (c *Core) join(t *trigger) {
+	for _, e := range c.ring.after(t.read) {
+		if e.matches(t.id) && !c.offer(t, &e.Entry) {
+			c.stay(t, e.Sequence-1)
+			return
+		}
+	}
+	t.live, t.read = true, c.tail
+	c.pending.important(c.now)
+}
+
+// stay closes the gate of a trigger that is behind.
+func (c *Core) stay(t *trigger, read uint64) {
+	t.open = false
+	t.read = max(t.read, read)
+	c.pending.slow(c.now)
+}
+
+// sweep asks for the next stretch of the log for triggers that are behind and
+// open. It goes upward, and starts again from the lowest when it has passed
+// all.
+func (c *Core) sweep() {
+	if c.sweeping || c.phase != serving {
+		return
+	}
+	lowest, next := uint64(0), uint64(0)
+	for _, t := range c.behind {
+		if !t.open || t.live || t.read >= c.tail {
+			continue
+		}
+		from := t.read + 1
+		if lowest == 0 || from < lowest {
+			lowest = from
+		}
+		if from > c.swept && (next == 0 || from < next) {
+			next = from
+		}
+	}
+	if next == 0 {
+		next = lowest
+	}
+	if next == 0 {
+		return
+	}
+	c.sweeping = true
+	c.emit(Read{From: next, Max: c.options.Sweep})
+}
+
+// sweptTo offers a stretch to every trigger whose position it covers.
+func (c *Core) sweptTo(in Swept) {
+	c.sweeping = false
+	to := min(in.To, c.tail)
+	c.swept = to
+	for _, t := range c.behind {
+		covered := in.From <= t.read+1 && t.read < to
+		if t.open && !t.live && covered && in.Version >= t.version {
+			c.catchUp(t, in.Entries, to)
+			c.touch(t)
+		}
+	}
+}
+
+func (c *Core) catchUp(t *trigger, entries []Entry, to uint64) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Sequence <= t.read || !e.matches(t.id) {
+			continue
+		}
+		if e.Sequence > to {
+			break
+		}
+		if !c.offer(t, e) {
+			c.stay(t, e.Sequence-1)
+			return
+		}
+	}
+	t.read = to
+	c.pending.slow(c.now)
+}
+
+func (e *Entry) matches(id uint32) bool {
+	_, found := slices.BinarySearch(e.Triggers, id)
+	return found
+}

@@ -1,0 +1,611 @@
+package core_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"sluice/router/core"
+	"sluice/router/ledger"
+)
+
+// A world is everything around a core: the log, the ledger, the letters and
+// the sinks. It does what the core asks for in any order, or not at all
+// because it crashes, and checks the invariants while it does so.
+type world struct {
+	rng    *rand.Rand
+	codec  *ledger.Codec
+	tamper func(*world, *ledger.Record)
+	now    time.Time
+
+	events   []uint64 // sequences in the log, ascending
+	next     uint64   // sequence of the next event
+	purged   uint64   // everything up to here is gone
+	messages []message
+	claim    uint64
+	letters  map[string]int
+
+	names    []string
+	was      map[string]bool // configured at any time
+	mood     map[string]mood
+	version  uint64
+	indexes  map[uint64]map[string]uint32
+	started  map[string]int // attempts by delivery
+	settled  map[string]ledger.Kind
+	poisoned map[string]int // crashes by poison event
+
+	core     *core.Core
+	wake     time.Time
+	tail     uint64
+	append   *core.Append
+	read     *core.Read
+	fetch    *core.Fetch
+	pending  []core.WriteLetter
+	attempts []core.Start
+	acks     int
+	hasty    bool // says that letters are stored before they are
+	stopped  bool
+	crashes  int
+	fault    error
+}
+
+type message struct {
+	claim uint64
+	data  []byte
+}
+
+// A mood is how a trigger's sink behaves.
+type mood struct {
+	fail, refuse, busy float64
+	hangs              bool
+}
+
+var calm = mood{}
+
+const incarnation = "sim"
+
+func newWorld(seed uint64) *world {
+	codec, err := ledger.NewCodec()
+	if err != nil {
+		panic(err)
+	}
+	w := &world{
+		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
+		letters: map[string]int{}, was: map[string]bool{}, mood: map[string]mood{},
+		indexes: map[uint64]map[string]uint32{}, started: map[string]int{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
+	}
+	for i := range 1 + w.rng.IntN(5) {
+		w.addTrigger(fmt.Sprintf("t%d", i))
+	}
+	return w
+}
+
+func (w *world) addTrigger(name string) {
+	w.names = append(w.names, name)
+	w.was[name] = true
+	w.mood[name] = mood{fail: w.rng.Float64() * 0.6, refuse: w.rng.Float64() * 0.1, busy: w.rng.Float64() * 0.2, hangs: w.rng.IntN(6) == 0}
+}
+
+func (w *world) failf(format string, args ...any) {
+	if w.fault == nil {
+		w.fault = fmt.Errorf(format, args...)
+	}
+}
+
+// matches is the world's pattern: each trigger takes two events of three.
+func matches(name string, sequence uint64) bool {
+	return (sequence+uint64(name[1]))%3 != 0
+}
+
+// isPoison tells which deliveries crash the process.
+func isPoison(name string, sequence uint64) bool {
+	return name == "t0" && sequence%97 == 13
+}
+
+// options are small, so that every limit is met.
+func (w *world) options() core.Options {
+	return core.Options{
+		Budget: 8 << 10, Ring: 16, WaitingLimit: 12, UnwrittenLimit: 40,
+		SnapshotEvery: 20 << 10, Sweep: 10, RecordEvery: time.Millisecond,
+	}
+}
+
+func (w *world) configuration(token any) core.Configure {
+	w.version++
+	in := core.Configure{Version: w.version, Token: token}
+	if n := len(w.events); n > 0 {
+		in.Last = w.next - 1
+	}
+	for _, name := range w.names {
+		in.Triggers = append(in.Triggers, core.Trigger{
+			Name: name, Fingerprint: "f", Concurrency: 3, Buffer: 6,
+			Retry: core.RetryPolicy{Attempts: 3, Initial: 50 * time.Millisecond, Max: time.Second, MaxAge: time.Hour},
+		})
+	}
+	return in
+}
+
+// open starts a core from what the ledger holds.
+func (w *world) open() {
+	state := w.recoverState()
+	w.claim = state.Claim + 1
+	if !state.Sealed {
+		w.seal(state.Claim)
+	}
+	state.Claim, state.Number, state.Sealed = w.claim, 0, false
+	w.tail = state.Mark
+	w.append, w.read, w.fetch, w.pending, w.attempts, w.stopped = nil, nil, nil, nil, nil, false
+	w.core = core.Open(state, w.next-1, w.options())
+	w.step(w.configuration(nil))
+}
+
+// recoverState folds the newest claim.
+func (w *world) recoverState() *ledger.State {
+	if len(w.messages) == 0 {
+		return ledger.NewState(incarnation)
+	}
+	newest := w.messages[len(w.messages)-1]
+	fold := ledger.NewFold(w.codec)
+	for at, m := range w.messages {
+		if m.claim != newest.claim || at < w.snapshotOf(newest) {
+			continue
+		}
+		if err := fold.Add(uint64(at+1), m.data); err != nil {
+			w.failf("fold: %w", err)
+		}
+	}
+	if fold.State() == nil {
+		w.failf("claim %d has no whole snapshot", newest.claim)
+		return ledger.NewState(incarnation)
+	}
+	return fold.State()
+}
+
+// snapshotOf returns the index of the first chunk that a message refers to.
+func (w *world) snapshotOf(m message) int {
+	r, err := w.codec.Decode(m.data)
+	if err != nil {
+		w.failf("decode: %w", err)
+		return 0
+	}
+	if r.Chunk != nil {
+		return len(w.messages) - 1 - r.Chunk.Index
+	}
+	return int(r.Snapshot) - 1
+}
+
+func (w *world) seal(claim uint64) {
+	if len(w.messages) == 0 {
+		return
+	}
+	last, err := w.codec.Decode(w.messages[len(w.messages)-1].data)
+	if err != nil {
+		w.failf("decode: %w", err)
+		return
+	}
+	start := last.Snapshot
+	if last.Chunk != nil {
+		start = uint64(len(w.messages) - last.Chunk.Index)
+	}
+	w.store(claim, &ledger.Record{Format: ledger.Format, Claim: claim, Number: last.Number + 1, Time: last.Time, Snapshot: start, Sealed: true})
+}
+
+func (w *world) store(claim uint64, r *ledger.Record) int {
+	data, err := w.codec.Encode(r)
+	if err != nil {
+		w.failf("encode: %w", err)
+	}
+	w.messages = append(w.messages, message{claim: claim, data: data})
+	return len(data)
+}
+
+func (w *world) step(inputs ...core.Input) {
+	outputs, wake := w.core.Step(w.now, inputs)
+	w.wake = wake
+	for _, out := range outputs {
+		w.take(out)
+	}
+}
+
+func (w *world) take(out core.Output) {
+	switch out := out.(type) {
+	case core.Start:
+		w.checkStart(out)
+		w.attempts = append(w.attempts, out)
+	case core.Append:
+		if w.append != nil {
+			w.failf("two appends under way")
+		}
+		if w.tamper != nil {
+			for _, r := range out.Records {
+				w.tamper(w, r)
+			}
+		}
+		w.append = &out
+	case core.Fetch:
+		w.fetch = &out
+	case core.Read:
+		w.read = &out
+	case core.WriteLetter:
+		w.pending = append(w.pending, out)
+	case core.Indexed:
+		w.indexes[out.Version] = out.Numbers
+	case core.Acknowledge:
+		w.acks++
+	case core.Stopped:
+		w.stopped = true
+	case core.Broken:
+		w.failf("broken: %w", out.Err)
+	}
+}
+
+func (w *world) name(trigger uint32) string {
+	if t := w.core.State().Triggers[trigger]; t != nil {
+		return t.Name
+	}
+	return "?"
+}
+
+func (w *world) id(key ledger.Key) string { return fmt.Sprintf("%d.%d", key.Sequence, key.Trigger) }
+
+// checkStart: an attempt of a delivery whose outcome is durable breaks I6; one
+// of a dying delivery too.
+func (w *world) checkStart(s core.Start) {
+	id := w.id(s.Key)
+	if kind, found := w.settled[id]; found {
+		w.failf("I6: %s is attempted again after %v", id, kind)
+	}
+	if waiting := w.core.State().Waiting[s.Key]; waiting != nil && waiting.Dying {
+		w.failf("I6: %s is attempted although it is dying", id)
+	}
+	if s.Body != s.Key.Sequence {
+		w.failf("%s is attempted with the body of %v", id, s.Body)
+	}
+	w.started[id]++
+}
+
+// matchedBetween returns the events of a stretch as an index of this version
+// matches them.
+func (w *world) matchedBetween(from, to, version uint64, most int) ([]core.Entry, uint64) {
+	var entries []core.Entry
+	for _, sequence := range w.events {
+		if sequence < from || sequence > to || sequence <= w.purged {
+			continue
+		}
+		e := core.Entry{Sequence: sequence, Size: 100 + int(sequence%7)*100, Body: sequence}
+		for name, id := range w.indexes[version] {
+			if matches(name, sequence) {
+				e.Triggers = append(e.Triggers, id)
+			}
+		}
+		slices.Sort(e.Triggers)
+		entries = append(entries, e)
+		if len(entries) == most {
+			return entries, sequence
+		}
+	}
+	return entries, to
+}
+
+func (w *world) publish() {
+	for range 1 + w.rng.IntN(8) {
+		if w.rng.IntN(10) == 0 {
+			w.next++ // a cursor, or something trimmed
+		}
+		w.events = append(w.events, w.next)
+		w.next++
+	}
+}
+
+func (w *world) readTail() {
+	last := w.next - 1
+	if w.tail >= last {
+		return
+	}
+	from := w.tail + 1
+	entries, to := w.matchedBetween(from, last, w.version, 1+w.rng.IntN(12))
+	w.tail = to
+	w.step(core.Matched{From: from, To: to, Version: w.version, Entries: entries})
+}
+
+func (w *world) answerRead() {
+	if w.read == nil {
+		return
+	}
+	from := w.read.From
+	entries, to := w.matchedBetween(from, w.next-1, w.version, w.read.Max)
+	w.read = nil
+	w.step(core.Swept{From: from, To: to, Version: w.version, Entries: entries})
+}
+
+func (w *world) answerFetch() {
+	if w.fetch == nil {
+		return
+	}
+	var entries []core.Entry
+	for _, sequence := range w.fetch.Sequences {
+		if sequence <= w.purged {
+			w.failf("I3: sequence %d is needed and was trimmed", sequence)
+			continue
+		}
+		entries = append(entries, core.Entry{Sequence: sequence, Size: 100 + int(sequence%7)*100, Body: sequence})
+	}
+	w.fetch = nil
+	w.step(core.Fetched{Entries: entries})
+}
+
+// land makes the append under way durable.
+func (w *world) land() (core.Appended, bool) {
+	if w.append == nil {
+		return core.Appended{}, false
+	}
+	a := core.Appended{Number: w.append.Number, Sequence: uint64(len(w.messages) + 1)}
+	for _, r := range w.append.Records {
+		a.Bytes += w.store(w.claim, r)
+		w.observe(r)
+	}
+	w.append = nil
+	return a, true
+}
+
+// observe checks what has become durable: no end without what replaces it.
+func (w *world) observe(r *ledger.Record) {
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		id := w.id(o.Key)
+		if !o.Kind.Settles() {
+			continue
+		}
+		if kind, twice := w.settled[id]; twice {
+			w.failf("I2: %s ends twice: %v and %v", id, kind, o.Kind)
+		}
+		if o.Kind == ledger.Dead && w.letters[id] == 0 {
+			w.failf("I3: %s is dead and has no letter", id)
+		}
+		if o.Kind == ledger.Discarded && o.Detail.Reason != ledger.ReasonRemoved {
+			w.failf("I2: %s is discarded as %s", id, o.Detail.Reason)
+		}
+		w.settled[id] = o.Kind
+	}
+}
+
+func (w *world) answerAppend() {
+	if a, ok := w.land(); ok {
+		w.step(a)
+	}
+}
+
+func (w *world) storeLetter() {
+	if len(w.pending) == 0 {
+		return
+	}
+	at := w.rng.IntN(len(w.pending))
+	letter := w.pending[at]
+	w.pending = slices.Delete(w.pending, at, at+1)
+	if !w.hasty {
+		w.putLetter(letter)
+	}
+	w.step(core.LetterStored{Key: letter.Key})
+}
+
+// putLetter stores one letter a delivery, however often it is asked to.
+func (w *world) putLetter(l core.WriteLetter) {
+	w.letters[w.id(l.Key)] = 1
+	if l.Reason == "" || l.Reason != ledger.ReasonPoison && len(l.History) == 0 {
+		w.failf("letter of %s without a reason or attempts: %q %v", w.id(l.Key), l.Reason, l.History)
+	}
+}
+
+// finish ends one attempt; it returns false when that crashed the process.
+func (w *world) finish() bool {
+	if len(w.attempts) == 0 {
+		return true
+	}
+	at := w.rng.IntN(len(w.attempts))
+	s := w.attempts[at]
+	name := w.name(s.Key.Trigger)
+	if isPoison(name, s.Key.Sequence) {
+		w.poisoned[w.id(s.Key)]++
+		if n := w.poisoned[w.id(s.Key)]; n > 6 {
+			w.failf("I7: %s has crashed the process %d times", w.id(s.Key), n)
+		}
+		return false
+	}
+	m := w.mood[name]
+	if m.hangs {
+		return true
+	}
+	w.attempts = slices.Delete(w.attempts, at, at+1)
+	w.step(core.Finished{Key: s.Key, Result: w.result(m)})
+	return true
+}
+
+func (w *world) result(m mood) core.Result {
+	r := core.Result{Class: core.Succeeded, Status: 200, Duration: time.Millisecond, Jitter: w.rng.Float64()}
+	switch draw := w.rng.Float64(); {
+	case draw < m.fail:
+		r.Class, r.Status, r.Error = core.Failed, 500, "failed"
+	case draw < m.fail+m.refuse:
+		r.Class, r.Status, r.Error = core.Refused, 400, "refused"
+	case draw < m.fail+m.refuse+m.busy:
+		r.Class, r.Status, r.Error = core.Busy, 429, "busy"
+	}
+	return r
+}
+
+// crash ends the core in the middle: what is under way may or may not happen.
+func (w *world) crash() {
+	w.crashes++
+	if w.rng.IntN(2) == 0 {
+		w.land()
+	}
+	for _, l := range w.pending {
+		if w.rng.IntN(2) == 0 {
+			w.putLetter(l)
+		}
+	}
+	w.now = w.now.Add(time.Duration(w.rng.IntN(1000)) * time.Millisecond)
+	w.open()
+}
+
+// trim purges what nobody needs.
+func (w *world) trim() {
+	if low := w.core.State().Low(); low > 1 {
+		w.purged = max(w.purged, min(low-1, w.next-1))
+	}
+}
+
+func (w *world) tick() {
+	switch {
+	case w.rng.IntN(20) == 0:
+		w.now = w.now.Add(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
+	case !w.wake.IsZero() && w.wake.After(w.now):
+		w.now = w.wake
+	default:
+		w.now = w.now.Add(time.Millisecond)
+	}
+	w.step()
+}
+
+func (w *world) stop() {
+	w.step(core.Drain{})
+	for range 200 {
+		if w.stopped || w.fault != nil {
+			break
+		}
+		w.answerAppend()
+		if len(w.attempts) > 0 && !w.finish() || w.rng.IntN(30) == 0 {
+			w.step(core.Stop{})
+			w.answerAppend()
+		}
+		w.tick()
+	}
+	w.now = w.now.Add(time.Millisecond)
+	w.open()
+}
+
+func (w *world) command() {
+	name := w.names[w.rng.IntN(len(w.names))]
+	switch w.rng.IntN(4) {
+	case 0:
+		w.step(core.Pause{Name: name, Token: name})
+	case 1:
+		w.step(core.Resume{Name: name, Token: name})
+	case 2:
+		if len(w.was) < 9 {
+			w.addTrigger(fmt.Sprintf("t%d", len(w.was)))
+			w.step(w.configuration("added"))
+		}
+	default:
+		m := w.mood[name]
+		m.hangs = !m.hangs && w.rng.IntN(3) == 0
+		w.mood[name] = m
+	}
+}
+
+// turn does one thing, drawn at random.
+func (w *world) turn() {
+	switch draw := w.rng.IntN(100); {
+	case draw < 10:
+		w.publish()
+	case draw < 25:
+		w.readTail()
+	case draw < 35:
+		w.answerRead()
+	case draw < 45:
+		w.answerFetch()
+	case draw < 60:
+		w.answerAppend()
+	case draw < 68:
+		w.storeLetter()
+	case draw < 85:
+		if !w.finish() {
+			w.crash()
+		}
+	case draw < 94:
+		w.tick()
+	case draw < 96:
+		w.trim()
+	case draw < 98:
+		w.command()
+	case draw == 98:
+		if w.rng.IntN(3) == 0 {
+			w.crash()
+		}
+	default:
+		if w.rng.IntN(6) == 0 {
+			w.stop()
+		}
+	}
+}
+
+// settle lets everything come to its end.
+func (w *world) settleAll(moods func(string) mood) {
+	for name := range w.mood {
+		w.mood[name] = moods(name)
+	}
+	w.resumeAll()
+	for range 60_000 {
+		if w.fault != nil || w.quiet() {
+			return
+		}
+		w.readTail()
+		w.answerRead()
+		w.answerFetch()
+		w.answerAppend()
+		w.storeLetter()
+		for range len(w.attempts) {
+			if !w.finish() {
+				w.crash()
+				w.resumeAll() // a resume is durable only once it is acknowledged
+			}
+		}
+		w.tick()
+	}
+	w.failf("does not come to rest: mark %d of %d, %d waiting", w.core.State().Mark, w.next-1, len(w.core.State().Waiting))
+}
+
+func (w *world) resumeAll() {
+	for _, name := range w.names {
+		w.step(core.Resume{Name: name, Token: name})
+	}
+}
+
+// quiet tells whether there is nothing left to do.
+func (w *world) quiet() bool {
+	state := w.core.State()
+	if w.append != nil || w.read != nil || w.fetch != nil || len(w.pending) > 0 || w.core.Running() > 0 || len(state.Waiting) > 0 || state.Mark < w.next-1 {
+		return false
+	}
+	for _, t := range state.Triggers {
+		if t.Behind {
+			return false
+		}
+	}
+	return true
+}
+
+// check looks at the end: conservation, named (invariant I2).
+func (w *world) check() {
+	state := w.core.State()
+	for _, id := range slices.Sorted(maps.Keys(state.Triggers)) {
+		t := state.Triggers[id]
+		if off := state.Unbalanced(t); off != 0 {
+			w.failf("I2: trigger %s is off by %d: %+v", t.Name, off, t)
+		}
+		for _, sequence := range w.events {
+			key := ledger.Key{Trigger: id, Sequence: sequence}
+			_, ended := w.settled[w.id(key)]
+			if want := matches(t.Name, sequence) && t.Start > 0 && sequence >= t.Start; ended != want {
+				w.failf("I2: sequence %d of trigger %s: ended %v, want %v", sequence, t.Name, ended, want)
+			}
+		}
+	}
+	for id := range w.letters {
+		if w.settled[id] != ledger.Dead {
+			w.failf("I2: %s has a letter and ends as %v", id, w.settled[id])
+		}
+	}
+}
