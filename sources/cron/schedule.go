@@ -22,6 +22,9 @@ type Schedule struct {
 // Zone returns the zone that the expression is meant in.
 func (s *Schedule) Zone() *time.Location { return s.zone }
 
+// Expression returns the expression without a prefix for the zone.
+func (s *Schedule) Expression() string { return s.expression }
+
 // Interval tells whether the schedule is an interval job: one that goes on
 // through skipped and repeated hours. Others are fixed-time jobs.
 func (s *Schedule) Interval() bool { return s.interval }
