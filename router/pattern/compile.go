@@ -61,8 +61,7 @@ func Compile(raw []byte) (*Pattern, error) {
 			return p, nil
 		}
 	}
-	var problem *Error
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*Error](err); ok {
 		problem.locate(raw)
 	}
 	return nil, err
@@ -92,7 +91,7 @@ func (p *Pattern) Fingerprint() string { return p.fingerprint }
 // ordinary field, which is what it was before there was the operator.
 func compile(v *value, unordered bool) (*Pattern, error) {
 	if v.kind != kindObject {
-		return nil, &Error{offset: v.offset, message: fmt.Sprintf("a pattern must be an object, not %s", v.describe())}
+		return nil, &Error{offset: v.offset, message: "a pattern must be an object, not " + v.describe()}
 	}
 	c := &compiler{unordered: unordered, or: true}
 	err := c.object(v)

@@ -3,7 +3,6 @@ package pattern
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 )
 
@@ -176,8 +175,8 @@ func (e Explanation) Text(yes, no string) string {
 	return b.String()
 }
 
-func (f *FieldVerdict) write(w io.Writer, begin string) {
-	fmt.Fprintf(w, "%s %s: asked for %s; found %s\n", begin, f.Path, join(f.Asked, " or "), f.found())
+func (f *FieldVerdict) write(b *strings.Builder, begin string) {
+	fmt.Fprintf(b, "%s %s: asked for %s; found %s\n", begin, f.Path, join(f.Asked, " or "), f.found())
 }
 
 func (f *FieldVerdict) found() string {

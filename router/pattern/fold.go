@@ -40,8 +40,7 @@ func (f *fold) prefix(text string) (rest string, ok bool) {
 }
 
 func (f *fold) suffix(text string) bool {
-	for place := len(f.places) - 1; place >= 0; place-- {
-		forms := f.places[place]
+	for _, forms := range slices.Backward(f.places) {
 		i := slices.IndexFunc(forms, func(form string) bool { return strings.HasSuffix(text, form) })
 		if i < 0 {
 			return false
