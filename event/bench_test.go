@@ -1,14 +1,12 @@
-package event_test
+package event
 
 import (
 	"testing"
 	"time"
-
-	"sluice/event"
 )
 
-func sample() event.Event {
-	return event.Event{
+func sample() Event {
+	return Event{
 		ID: "photos/in/a.jpg/3HL4kqtJlcpXroDTDmJ", Source: "s3://photos", Type: "s3.object.created.put",
 		Subject: "in/a.jpg", Time: time.Date(2026, 1, 31, 15, 4, 5, 123456789, time.UTC),
 		DataContentType: "application/json",
@@ -21,16 +19,16 @@ func BenchmarkEncodeHeader(b *testing.B) {
 	e := sample()
 	b.ReportAllocs()
 	for b.Loop() {
-		event.EncodeHeader(&e)
+		EncodeHeader(&e)
 	}
 }
 
 func BenchmarkDecodeHeader(b *testing.B) {
 	e := sample()
-	header := event.EncodeHeader(&e)
+	header := EncodeHeader(&e)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := event.DecodeHeader(header, e.Data); err != nil {
+		if _, err := DecodeHeader(header, e.Data); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -59,7 +57,7 @@ func BenchmarkDecodeJSON(b *testing.B) {
 	text := e.AppendJSON(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := event.DecodeJSON(text); err != nil {
+		if _, err := DecodeJSON(text); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -79,6 +77,6 @@ func BenchmarkDedupID(b *testing.B) {
 	e := sample()
 	b.ReportAllocs()
 	for b.Loop() {
-		event.DedupID("uploads", e.Source, e.ID)
+		DedupID("uploads", e.Source, e.ID)
 	}
 }
