@@ -41,7 +41,7 @@ func parseTree(raw []byte) (*tree, error) {
 	return b.tree, nil
 }
 
-// syntaxError says what is wrong with raw, which is not valid.
+// syntaxError says what is wrong with raw, if it is not valid JSON.
 func syntaxError(raw []byte) error {
 	var ignored json.RawMessage
 	return json.Unmarshal(raw, &ignored)

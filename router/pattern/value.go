@@ -3,9 +3,7 @@ package pattern
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"reflect"
@@ -88,16 +86,13 @@ func readValue(raw []byte) (value, error) {
 	if len(raw) > maxSize {
 		return value{}, &Error{message: fmt.Sprintf("the pattern has %d bytes; %d is the most", len(raw), maxSize)}
 	}
+	if err := syntaxError(raw); err != nil {
+		offset, _ := syntaxOffset(err)
+		return value{}, &Error{offset: offset - 1, message: "not JSON: " + err.Error()}
+	}
 	r := &reader{raw: raw, decoder: json.NewDecoder(bytes.NewReader(raw))}
 	r.decoder.UseNumber()
-	v, err := r.value(0)
-	if err != nil {
-		return value{}, err
-	}
-	if _, err := r.decoder.Token(); !errors.Is(err, io.EOF) {
-		return value{}, &Error{offset: r.next(), message: "something follows the pattern; write one JSON object"}
-	}
-	return v, nil
+	return r.value(0)
 }
 
 // next is the offset at which the next token begins.
@@ -109,21 +104,9 @@ func (r *reader) next() int {
 	return offset
 }
 
+// fail is for errors of the decoder, which has been given valid JSON.
 func (r *reader) fail(err error) error {
-	problem := &Error{offset: r.next(), path: slices.Clone(r.path)}
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		problem.offset, problem.message = len(r.raw), "not JSON: it ends too early"
-	case errors.As(err, &syntax):
-		problem.message = "not JSON: " + syntax.Error()
-		if syntax.Offset > 0 {
-			problem.offset = int(syntax.Offset) - 1
-		}
-	default:
-		problem.message = "not JSON: " + err.Error()
-	}
-	return problem
+	return &Error{offset: r.next(), path: slices.Clone(r.path), message: "not JSON: " + err.Error()}
 }
 
 func (r *reader) value(depth int) (value, error) {
