@@ -242,4 +242,3 @@ func summarize(id event.DeliveryID, sequence uint64, header nats.Header) Summary
 	s.AcceptedAt, s.DiedAt, s.Origin = m.AcceptedAt.time(), m.DiedAt.time(), m.Origin
 	return s
 }
-

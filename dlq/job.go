@@ -83,6 +83,7 @@ type job struct {
 	record
 	stored  []byte // the record as it was last stored
 	deleted bool   // whether what the record has taken is deleted
+	resumed bool   // whether an earlier run has taken it
 	doubt   []byte // the record of a write whose fate is unknown
 	problem string // what holds it up; guarded by mu alone
 	stop    chan struct{}
@@ -134,7 +135,7 @@ func decodeRecord(stored []byte) (*job, error) {
 	if j.Version > formatVersion {
 		return nil, &event.NewerFormatError{Version: j.Version}
 	}
-	j.deleted = len(j.Taken) == 0
+	j.deleted, j.resumed = len(j.Taken) == 0, true
 	return j, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"sluice/event"
@@ -21,6 +22,8 @@ const (
 	// The most letters, and about the most bytes of events, of one batch.
 	maxBatch      = 100
 	maxBatchBytes = 4 << 20
+	// deleters is how many letters are deleted at a time.
+	deleters = 16
 	// retryEvery is the wait after a failure.
 	retryEvery = time.Second
 )
@@ -292,7 +295,7 @@ func (s *Store) commit(ctx context.Context, j *job, next record, entries []event
 func (s *Store) take(j *job, next record, position []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j.record, j.stored, j.deleted, j.doubt = next, position, len(next.Taken) == 0, nil
+	j.record, j.stored, j.deleted, j.resumed, j.doubt = next, position, len(next.Taken) == 0, false, nil
 }
 
 // resolve finds out what has become of a write whose fate is unknown: the
@@ -321,36 +324,63 @@ func (s *Store) resolve(ctx context.Context, j *job) error {
 }
 
 // deleteTaken deletes the letters whose entries are durable. It may be called
-// again. A letter is deleted only where it still is what the record says.
+// again. What an earlier run has taken is deleted only where it still is what
+// the record says.
 func (s *Store) deleteTaken(ctx context.Context, j *job) error {
 	if j.deleted {
 		return nil
 	}
-	for _, t := range j.Taken {
-		if err := s.delete(ctx, t); err != nil {
-			return fmt.Errorf("deleting the replayed letter of %s: %w", t.ID, translate(err))
-		}
+	if err := s.deleteAll(ctx, j.Taken, j.resumed); err != nil {
+		return err
 	}
 	j.deleted = true
 	return nil
 }
 
-func (s *Store) delete(ctx context.Context, t taken) error {
-	id, err := event.ParseDeliveryID(t.ID)
-	if err != nil {
-		return err
+// deleteAll deletes several letters at a time: each waits for the disk.
+func (s *Store) deleteAll(ctx context.Context, all []taken, check bool) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(deleters)
+	for _, t := range all {
+		group.Go(func() error {
+			if err := s.deleteOne(ctx, t, check); err != nil {
+				return fmt.Errorf("deleting the letter of %s: %w", t.ID, translate(err))
+			}
+			return nil
+		})
 	}
-	msg, err := s.stream.GetMsg(ctx, t.Sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && msg.Subject != subject(s.options.Prefix, id) {
+	return group.Wait()
+}
+
+func (s *Store) deleteOne(ctx context.Context, t taken, check bool) error {
+	if check {
+		same, err := s.isStill(ctx, t)
+		if err != nil || !same {
+			return err
+		}
+	}
+	err := s.stream.DeleteMsg(ctx, t.Sequence)
+	if err == nil {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if err = s.stream.DeleteMsg(ctx, t.Sequence); errors.Is(err, jetstream.ErrMsgNotFound) {
+	// The server has one error for all that may go wrong, also for no message.
+	if same, readErr := s.isStill(ctx, t); readErr == nil && !same {
 		return nil
 	}
 	return err
+}
+
+// isStill tells whether the letter of a delivery is at a position.
+func (s *Store) isStill(ctx context.Context, t taken) (bool, error) {
+	id, err := event.ParseDeliveryID(t.ID)
+	if err != nil {
+		return false, err
+	}
+	msg, err := s.stream.GetMsg(ctx, t.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil && msg.Subject == subject(s.options.Prefix, id), err
 }
 
 // A Purged says what a purge has done.
@@ -384,11 +414,11 @@ func (s *Store) Purge(ctx context.Context, f Filter) (Purged, error) {
 	if err != nil {
 		return done, err
 	}
-	for t := range slices.Values(settled) {
-		if err := s.delete(ctx, t); err != nil {
-			return done, fmt.Errorf("purging the letter of %s: %w", t.ID, translate(err))
+	for chunk := range slices.Chunk(settled, maxBatch) {
+		if err := s.deleteAll(ctx, chunk, false); err != nil {
+			return done, err
 		}
-		done.Letters++
+		done.Letters += len(chunk)
 	}
 	return done, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -56,11 +57,11 @@ func (p *pool) converse(c *connection, req *fasthttp.Request, resp *fasthttp.Res
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		return false, errCut
 	case errors.Is(err, io.EOF) && c.reused:
-		return false, errors.New("the connection was closed before an answer came; it had been idle, so that the request may not have been read")
+		return false, errors.New("the connection was closed before the answer; it had been idle, so that the request may not have been read")
 	case errors.Is(err, io.EOF):
-		return false, errors.New("the connection was closed before an answer came")
+		return false, errors.New("the connection was closed before the answer")
 	case err != nil:
-		return false, fmt.Errorf("reading the answer: %w", err)
+		return false, errors.New("reading the answer: " + shorten(err.Error()))
 	}
 	return !resp.ConnectionClose() && r.Buffered() == 0, nil
 }
@@ -85,4 +86,12 @@ func (p *pool) earlyAnswer(c *connection, r *bufio.Reader, resp *fasthttp.Respon
 		return err
 	}
 	return fmt.Errorf("writing the request: %w", writeErr)
+}
+
+// shorten bounds an error of the library, which quotes what it has read.
+func shorten(text string) string {
+	if len(text) <= excerptBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:excerptBytes], "") + "…"
 }

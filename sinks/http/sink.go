@@ -141,11 +141,12 @@ func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery)
 // failure is the error of an exchange that brought no answer.
 func (s *sink) failure(ctx context.Context, err error) error {
 	var refused *RefusedError
+	deadline, bounded := ctx.Deadline()
 	switch {
 	case errors.As(err, &refused):
 		return sinks.Permanent(err)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("no answer within the attempt's time: %w", ctx.Err())
+	case bounded && !time.Now().Before(deadline): // the context itself may be late
+		return fmt.Errorf("no answer within the attempt's time: %w", context.DeadlineExceeded)
 	case ctx.Err() != nil:
 		return fmt.Errorf("stopped before an answer came: %w", ctx.Err())
 	}

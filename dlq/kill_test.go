@@ -1,0 +1,133 @@
+package dlq_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"sluice/bus"
+	"sluice/dlq"
+)
+
+// replayInChild is what the child process does: it works the replays in a
+// folder, says so, and exits when the last one has ended.
+func replayInChild(dir string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	b, err := bus.Open(ctx, bus.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	s, err := dlq.Open(ctx, b.JetStream(), dlq.Options{Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: always})
+	if err != nil {
+		return err
+	}
+	fmt.Println("running")
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	for {
+		jobs, err := s.Jobs(ctx)
+		if err != nil {
+			return err
+		}
+		if jobs[0].State != dlq.Running {
+			fmt.Println("ended")
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		return err
+	}
+	return b.Close(context.Background())
+}
+
+// However often a replay is killed, each letter becomes one directed entry and
+// goes (invariants I2 and I3).
+func TestAReplayIsKilledAgainAndAgain(t *testing.T) {
+	const letters = 2000
+	const maxLife = 500 * time.Millisecond
+	rounds := 2
+	if testing.Short() {
+		rounds = 1
+	}
+	for round := range rounds {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			dir := t.TempDir()
+			makeReplay(t, dir, letters)
+			kills := 0
+			for !childRuns(t, dir, time.Duration(random.Int64N(int64(maxLife)))) {
+				if kills++; kills > 100 {
+					t.Fatal("the replay makes no progress")
+				}
+			}
+			t.Logf("killed %d times, seed %d", kills, seed)
+			b := openBus(t, bus.Options{Dir: dir})
+			s := openStore(t, b)
+			eachOnce(t, directed(t, b), letters)
+			if left := list(t, s, dlq.Filter{}); len(left) != 0 {
+				t.Errorf("%d letters are left", len(left))
+			}
+			jobs, err := s.Jobs(t.Context())
+			if err != nil || len(jobs) != 1 || jobs[0].Replayed != letters {
+				t.Errorf("%+v, %v", jobs, err)
+			}
+		})
+	}
+}
+
+// makeReplay stores letters and a replay of them in a folder.
+func makeReplay(t *testing.T, dir string, letters int) {
+	t.Helper()
+	b, err := bus.Open(t.Context(), bus.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, b)
+	for i := range letters {
+		put(t, s, letter(uint64(i+1), "resize"))
+	}
+	if _, err := s.Replay(t.Context(), dlq.ReplayRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// childRuns lets a child work the replay for a while and kills it. It returns
+// true when the child has ended the replay before.
+func childRuns(t *testing.T, dir string, life time.Duration) bool {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
+	child.Env = append(os.Environ(), childVariable+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); err != nil || line != "running\n" {
+		t.Fatalf("the child said %q, %v", line, err)
+	}
+	timer := time.AfterFunc(life, func() { _ = child.Process.Kill() })
+	rest, _ := io.ReadAll(lines)
+	stopped := timer.Stop()
+	err = child.Wait()
+	if stopped && err != nil {
+		t.Fatalf("the child failed by itself: %v", err)
+	}
+	return string(rest) == "ended\n"
+}

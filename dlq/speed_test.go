@@ -1,0 +1,38 @@
+package dlq_test
+
+import (
+	"testing"
+	"time"
+
+	"sluice/bus"
+	"sluice/dlq"
+)
+
+func BenchmarkReplay(b *testing.B) {
+	opened, err := bus.Open(b.Context(), bus.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer opened.Close(b.Context())
+	s, err := dlq.Open(b.Context(), opened.JetStream(), dlq.Options{Prefix: "sluice", Stream: opened.Names().Letters, Log: opened, Settled: always})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range b.N {
+		if err := s.Put(b.Context(), letter(uint64(i+1), "resize")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ResetTimer()
+	job, err := s.Replay(b.Context(), dlq.ReplayRequest{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = s.Run(b.Context()) }()
+	for job.State == dlq.Running {
+		time.Sleep(time.Millisecond)
+		if job, err = s.Job(b.Context(), job.ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package http_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/config"
+	"sluice/sinks"
+	sinkhttp "sluice/sinks/http"
+)
+
+func TestBadConfigurations(t *testing.T) {
+	junk := filepath.Join(t.TempDir(), "junk.pem")
+	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := config.NewSecret
+	header := func(name, value string) func(*sinkhttp.Config) {
+		return func(c *sinkhttp.Config) { c.Headers = map[string]config.Secret{name: secret(value)} }
+	}
+	url := func(text string) func(*sinkhttp.Config) { return func(c *sinkhttp.Config) { c.URL = text } }
+	const wantURL = "write one such as http://127.0.0.1:7070/events"
+	for name, c := range map[string]struct {
+		change func(*sinkhttp.Config)
+		want   string
+	}{
+		"no url":        {url(""), "url: it is missing; " + wantURL},
+		"no URL at all": {url("http://a:b@c:d/%zz"), "url: it is not a URL; " + wantURL},
+		"scheme":        {url("ftp://a/"), `url: found the scheme "ftp"; write http or https`},
+		"no scheme":     {url("//a/"), `url: found the scheme ""; write http or https`},
+		"no host":       {url("http:///x"), `url: found no host in "http:///x"; ` + wantURL},
+		"user":          {url("http://me:secret@a/"), "url: it has a user name in it; write it under auth"},
+		"port 0":        {url("http://a:0/"), `url: found "a:0" as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one`},
+		"port 70000":    {url("http://a:70000/"), `url: found "a:70000" as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one`},
+		"empty port":    {url("http://a:/"), `url: found "a:" as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one`},
+		"fragment":      {url("http://a/#top"), `url: found the fragment "#top", which is never sent; leave it out`},
+		"method":        {func(c *sinkhttp.Config) { c.Method = "GET" }, `method: found "GET"; write POST or PUT`},
+		"mode":          {func(c *sinkhttp.Config) { c.Mode = "json" }, `mode: found "json"; write binary, structured or raw`},
+		"egress":        {func(c *sinkhttp.Config) { c.Egress = "" }, `egress: found ""; write any or public`},
+		"max_response":  {func(c *sinkhttp.Config) { c.MaxResponse = 2 << 20 }, "max_response: 2MiB is over the limit of 1MiB"},
+		"header name":   {header("X Key", "v"), `headers: found the name "X Key"; write letters, digits and hyphens`},
+		"header break":  {header("X-Key", "a\r\nb"), `headers.X-Key: found the control character '\r' at byte 1 of the value; leave it out`},
+		"header NUL":    {header("X-Key", "\x00"), `headers.X-Key: found the control character '\x00' at byte 0 of the value; leave it out`},
+		"hop by hop":    {header("Connection", "close"), "headers.Connection: it belongs to the connection, not to the request; leave it out"},
+		"host":          {header("host", "x"), "headers.host: sluice sets it itself; leave it out"},
+		"ce":            {header("CE-Id", "x"), "headers.CE-Id: names that begin with ce- or sluice- are set by sluice; leave it out"},
+		"ours":          {header("Sluice-Attempt", "x"), "headers.Sluice-Attempt: names that begin with ce- or sluice- are set by sluice; leave it out"},
+		"two auths":     {func(c *sinkhttp.Config) { c.Auth = sinkhttp.Auth{Bearer: &sinkhttp.Bearer{}, Basic: &sinkhttp.Basic{}} }, "auth: found bearer and basic; write one of them"},
+		"no token":      {func(c *sinkhttp.Config) { c.Auth.Bearer = &sinkhttp.Bearer{} }, "auth.bearer.token: it is missing or empty"},
+		"token break":   {func(c *sinkhttp.Config) { c.Auth.Bearer = &sinkhttp.Bearer{Token: secret("a\n")} }, `auth.bearer.token: found the control character '\n' at byte 1 of the value; leave it out`},
+		"no user":       {func(c *sinkhttp.Config) { c.Auth.Basic = &sinkhttp.Basic{} }, `auth.basic.username: found ""; write a name without a colon`},
+		"colon user":    {func(c *sinkhttp.Config) { c.Auth.Basic = &sinkhttp.Basic{Username: "a:b"} }, `auth.basic.username: found "a:b"; write a name without a colon`},
+		"tls over http": {func(c *sinkhttp.Config) { c.TLS.ServerName = "x" }, "tls: the url is http; write https, or leave tls out"},
+		"no ca":         {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CAFile = "/nowhere.pem" }, "tls.ca_file: open /nowhere.pem: no such file or directory"},
+		"junk ca":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CAFile = junk }, `tls.ca_file: found no certificate in "` + junk + `"; it must hold certificates in PEM`},
+		"no key":        {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile = junk }, "tls.key_file: it is missing beside cert_file"},
+		"no cert":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.KeyFile = junk }, "tls.cert_file: it is missing beside key_file"},
+		"junk cert":     {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile, c.TLS.KeyFile = junk, junk }, "tls.cert_file: tls: failed to find any PEM data in certificate input"},
+		"status twice": {func(c *sinkhttp.Config) {
+			c.Status = sinkhttp.Status{Done: codes(t, "404"), Dead: codes(t, "5xx", "404")}
+		}, "status.dead[1]: 404 is in done already; write it once"},
+		"status nothing":  {func(c *sinkhttp.Config) { c.Status.Retry = make([]sinkhttp.StatusCode, 1) }, "status.retry[0]: it is empty; write a code such as 404, or a class such as 4xx"},
+		"several at once": {func(c *sinkhttp.Config) { c.Method, c.Mode = "", "" }, "method: found \"\"; write POST or PUT\nmode: found \"\"; write binary, structured or raw"},
+		"auth twice": {func(c *sinkhttp.Config) {
+			header("authorization", "x")(c)
+			c.Auth.Bearer = &sinkhttp.Bearer{Token: secret("t")}
+		}, "headers.authorization: auth sets it already; leave one of them out"},
+	} {
+		config := sinkhttp.NewConfig()
+		config.URL = "http://127.0.0.1:7070"
+		c.change(config)
+		if err := config.Validate(); err == nil || err.Error() != c.want {
+			t.Errorf("%s:\n got %v\nwant %s", name, err, c.want)
+		}
+		if _, err := config.Sink(sinks.Env{Name: "x"}); err == nil {
+			t.Errorf("%s: a sink was built", name)
+		}
+	}
+}
+
+func TestStatusCodeText(t *testing.T) {
+	for _, bad := range []string{"", "4x", "4xxx", "600", "099", "6xx", "4XX", "-10", "40\n", "xxx", "+40"} {
+		var c sinkhttp.StatusCode
+		err := c.UnmarshalText([]byte(bad))
+		if err == nil || !strings.HasSuffix(err.Error(), " is not a status code: write one from 100 to 599, or a class such as 4xx") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, good := range []string{"100", "404", "599", "1xx", "5xx"} {
+		text, err := codes(t, good)[0].MarshalText()
+		if err != nil || string(text) != good {
+			t.Errorf("%s: %s, %v", good, text, err)
+		}
+	}
+}
+
+func TestDefaultsNeedOnlyAURL(t *testing.T) {
+	c, ok := sinkhttp.Adapter().Config().(*sinkhttp.Config)
+	if !ok || c.Validate() == nil {
+		t.Fatal("a configuration without a url is valid")
+	}
+	for _, url := range []string{"http://127.0.0.1:7070", "https://example.org/a?b=c", "http://[::1]:80/"} {
+		if c.URL = url; c.Validate() != nil {
+			t.Errorf("%s: %v", url, c.Validate())
+		}
+	}
+}
+
+// certificates writes the server's certificate as an authority, and its pair.
+func certificates(t *testing.T, server *httptest.Server) (ca, cert, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	ca, cert, key = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	pair := server.TLS.Certificates[0]
+	private, err := marshalKey(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	for path, text := range map[string][]byte{ca: public, cert: public, key: private} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ca, cert, key
+}
+
+func TestTLS(t *testing.T) {
+	var log bytes.Buffer
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) == 0 {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	server.Config.ErrorLog = newLog(&log)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	ca, cert, key := certificates(t, server)
+	for name, c := range map[string]struct {
+		tls            sinkhttp.TLS
+		decision, text string
+	}{
+		"unknown authority": {sinkhttp.TLS{}, "retry", "cannot connect: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		"no certificate":    {sinkhttp.TLS{CAFile: ca}, "dead", "answered 403 Forbidden"},
+		"certificate":       {sinkhttp.TLS{CAFile: ca, CertFile: cert, KeyFile: key}, "done", ""},
+		"by another name":   {sinkhttp.TLS{CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "example.com"}, "done", ""},
+		"wrong name":        {sinkhttp.TLS{CAFile: ca, ServerName: "wrong.test"}, "retry", "cannot connect: tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not wrong.test"},
+		"insecure":          {sinkhttp.TLS{InsecureSkipVerify: true, CertFile: cert, KeyFile: key}, "done", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := build(t, server.URL, func(config *sinkhttp.Config) { config.TLS = c.tls })
+			for range 3 {
+				_, err := deliver(t, s)
+				if got := decision(err); got != c.decision || err != nil && err.Error() != c.text {
+					t.Errorf("%s: %v", got, err)
+				}
+			}
+		})
+	}
+}
