@@ -220,12 +220,19 @@ func (b *builder) tag(n *ast.TagNode, pos Pos, at *path) *Node {
 	}
 }
 
+// mostInScalar bounds what is said of the variables of one scalar.
+const mostInScalar = 10
+
 func (b *builder) scalar(raw string, quoted bool, pos Pos, at *path) *Node {
 	n := &Node{pos: pos, raw: raw, quoted: quoted}
+	said := map[string]bool{}
 	e := expander{
 		lookup: b.lookup,
 		problem: func(written, message string) {
-			b.c.problem(b.find(written, pos), at, message)
+			if !said[message] && len(said) < mostInScalar {
+				b.c.problem(b.find(written, pos), at, message)
+			}
+			said[message] = true
 			n.broken = true
 		},
 		value: func(written, value string) {
@@ -239,7 +246,7 @@ func (b *builder) scalar(raw string, quoted bool, pos Pos, at *path) *Node {
 
 // find returns where written stands at or after pos in its line, else pos.
 func (b *builder) find(written string, pos Pos) Pos {
-	if pos.Line < 1 || pos.Line > len(b.c.lines) {
+	if pos.Line < 1 || pos.Line > len(b.c.lines) || len(b.c.problems) >= mostProblems {
 		return pos
 	}
 	line := []rune(b.c.lines[pos.Line-1])

@@ -72,7 +72,6 @@ func (c *collector) fresh(pos Pos, key, message, suggestion string) *Problem {
 	}
 }
 
-
 // line returns a line of the file, its literal secrets masked.
 func (c *collector) line(number int) string {
 	if number < 1 || number > len(c.lines) {
@@ -118,7 +117,11 @@ func (c *collector) finish() error {
 	}
 	for _, list := range [][]*Problem{c.problems, c.warnings} {
 		slices.SortStableFunc(list, order)
-		for _, p := range list {
+		for i, p := range list {
+			if i > 0 && list[i-1].Line == p.Line {
+				p.Source = list[i-1].Source
+				continue
+			}
 			p.Source = c.line(p.Line)
 		}
 	}
@@ -130,6 +133,42 @@ func (c *collector) finish() error {
 		c.problems = append(c.problems, more)
 	}
 	return &Problems{List: c.problems}
+}
+
+// hide makes a message about n, which may be nil, fit to be shown: variables as
+// they were written, control characters escaped.
+func (c *collector) hide(n *Node, message string) string {
+	if n != nil && n.vars && n.text != "" {
+		message = replaceWhole(message, n.text, n.raw)
+	}
+	return c.redact(printable(message))
+}
+
+// replaceWhole replaces old where it is not a part of a longer word or number.
+func replaceWhole(text, old, with string) string {
+	var b strings.Builder
+	for from := 0; ; {
+		i := strings.Index(text[from:], old)
+		if i < 0 {
+			return b.String() + text[from:]
+		}
+		start, end := from+i, from+i+len(old)
+		b.WriteString(text[from:start])
+		if joins(text, start) || joins(text, end) {
+			b.WriteString(old)
+		} else {
+			b.WriteString(with)
+		}
+		from = end
+	}
+}
+
+// joins tells whether a word goes on from text[i-1] to text[i].
+func joins(text string, i int) bool {
+	inWord := func(b byte) bool {
+		return '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
+	}
+	return i > 0 && i < len(text) && inWord(text[i-1]) && inWord(text[i])
 }
 
 // redact replaces the values of variables in a message by what was written.
@@ -146,9 +185,9 @@ func (c *collector) redact(message string) string {
 // nearest returns the candidate that was probably meant, or an empty text. It
 // stops to help a file in which nearly everything is wrong.
 func (c *collector) nearest(word string, candidates []string) string {
-	const most = 50_000_000
+	const most = 5_000_000
 	for _, candidate := range candidates {
-		c.spent += len(word) * len(candidate)
+		c.spent += 16 + len(word)*len(candidate)
 	}
 	if c.spent > most || len(c.problems) >= mostProblems {
 		return ""

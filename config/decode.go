@@ -171,7 +171,7 @@ func (d *decoder) text(n *Node, v encoding.TextUnmarshaler, at *path) bool {
 			err = asWritten
 		}
 	}
-	d.c.problem(place(n, at), at, d.c.redact(printable(err.Error())))
+	d.c.problem(place(n, at), at, d.c.hide(n, err.Error()))
 	return false
 }
 

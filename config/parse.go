@@ -17,6 +17,9 @@ import (
 const (
 	maxFile  = 1 << 20 // bytes
 	maxDepth = 64      // collections in one another
+	// maxEntries bounds the work of the parser, which grows with the square of
+	// the entries of a collection.
+	maxEntries = 20_000
 	// maxWeight bounds what a file grows to with all aliases followed, so that
 	// a small file cannot become a large configuration.
 	maxWeight = 1 << 20
@@ -56,6 +59,9 @@ func unreadable(text string) (Pos, string) {
 		if r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd") {
 			return Pos{line, utf8.RuneCountInString(text[start:i]) + 1}, fmt.Sprintf("the byte 0x%02x is not UTF-8: save the file as UTF-8", text[i])
 		}
+		if r == '\r' && !strings.HasPrefix(text[i+1:], "\n") {
+			return Pos{line, utf8.RuneCountInString(text[start:i]) + 1}, "a carriage return without a line feed ends no line: save the file with Unix line ends"
+		}
 		if r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f {
 			return Pos{line, utf8.RuneCountInString(text[start:i]) + 1}, fmt.Sprintf("the control character %U cannot stand here: in double quotes write \\x%02x", r, r)
 		}
@@ -90,8 +96,8 @@ func (c *collector) document(text string) ast.Node {
 	return body
 }
 
-// parseYAML parses text. The parser recurses, so what is nested too deep is
-// refused before; and should it fail on some odd input, that is an error.
+// parseYAML parses text. The parser recurses, so what is nested too deep or
+// too long is refused before; and should it fail on some odd input, that is an error.
 func parseYAML(text string) (file *ast.File, err error) {
 	defer func() {
 		if failure := recover(); failure != nil {
@@ -99,47 +105,74 @@ func parseYAML(text string) (file *ast.File, err error) {
 		}
 	}()
 	tokens := lexer.Tokenize(text)
-	if deep := tooDeep(tokens); deep != nil {
-		return nil, &yaml.SyntaxError{Message: fmt.Sprintf("more than %d levels", maxDepth), Token: deep}
+	if tooMuch, why := excess(tokens); tooMuch != nil {
+		return nil, &Problem{Line: tooMuch.Position.Line, Column: tooMuch.Position.Column, Message: why}
 	}
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
-// tooDeep returns the first token that is nested too deep. Brackets are
-// counted; in block style a level stands further right than the one around it,
-// and what is not a collection of its own (a tag, an anchor) is counted too.
-func tooDeep(tokens token.Tokens) *token.Token {
-	var columns []int
-	brackets := 0
-	for _, t := range tokens {
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			brackets++
-		case token.SequenceEndType, token.MappingEndType:
-			brackets = max(0, brackets-1)
-		default:
-			if brackets == 0 {
-				columns = indent(columns, t.Position.Column)
-			}
-		}
-		// Each column of a mapping has its key and what follows in the line.
-		if brackets+len(columns)/2 > maxDepth {
-			return t
-		}
-	}
-	return nil
+// A gauge measures tokens before they are parsed: how deep they nest, and how
+// much work their collections are.
+type gauge struct {
+	brackets int
+	levels   []level // rising columns of block style
+	work     int
 }
 
-// indent returns the rising columns that lead to column.
-func indent(columns []int, column int) []int {
-	for len(columns) > 0 && columns[len(columns)-1] >= column {
-		columns = columns[:len(columns)-1]
+// A level is a column at which things stand one below the other.
+type level struct{ column, entries int }
+
+// excess returns the first token that is too much, and why. Brackets are
+// counted; in block style a level stands further right than the one around it,
+// and what is not a collection of its own (a tag, an anchor) is counted too.
+func excess(tokens token.Tokens) (*token.Token, string) {
+	var g gauge
+	for _, t := range tokens {
+		g.add(t)
+		switch {
+		// A column of a mapping has the key and what follows in the line.
+		case g.brackets+len(g.levels)/2 > maxDepth:
+			return t, fmt.Sprintf("this is nested more than %d levels deep", maxDepth)
+		case g.work > maxEntries*maxEntries/2:
+			return t, fmt.Sprintf("there are too many entries: about %d fit into one mapping or list", maxEntries)
+		}
 	}
-	return append(columns, column)
+	return nil, ""
+}
+
+func (g *gauge) add(t *token.Token) {
+	switch t.Type {
+	case token.SequenceStartType, token.MappingStartType:
+		g.brackets++
+	case token.SequenceEndType, token.MappingEndType:
+		g.brackets = max(0, g.brackets-1)
+	}
+	if g.brackets == 0 {
+		g.indent(t.Position.Column)
+	}
+}
+
+// indent moves to column. The parser's work on an entry grows with the number
+// of those before it.
+func (g *gauge) indent(column int) {
+	for len(g.levels) > 0 && g.levels[len(g.levels)-1].column > column {
+		g.levels = g.levels[:len(g.levels)-1]
+	}
+	if len(g.levels) == 0 || g.levels[len(g.levels)-1].column < column {
+		g.levels = append(g.levels, level{column: column})
+	}
+	top := &g.levels[len(g.levels)-1]
+	top.entries++
+	g.work += top.entries
 }
 
 // syntax notes a syntax error, with advice for the usual ones.
 func (c *collector) syntax(err error) {
+	var excess *Problem
+	if errors.As(err, &excess) {
+		c.problem(Pos{excess.Line, excess.Column}, nil, excess.Message)
+		return
+	}
 	var syntax *yaml.SyntaxError
 	if !errors.As(err, &syntax) || syntax.Token == nil || syntax.Token.Position == nil {
 		c.problem(Pos{}, nil, "not valid YAML: "+printable(firstLine(err.Error())))

@@ -175,9 +175,5 @@ func (d *decoder) one(n *Node, err error, at *path) {
 	if pos == n.pos {
 		pos = at.pos
 	}
-	message := problem.Message
-	if found != nil && found.vars && found.text != "" {
-		message = strings.ReplaceAll(message, found.text, found.raw)
-	}
-	d.c.suggest(pos, joinKey(at.String(), printable(problem.Key)), d.c.redact(printable(message)), problem.Suggestion)
+	d.c.suggest(pos, joinKey(at.String(), printable(problem.Key)), d.c.hide(found, problem.Message), problem.Suggestion)
 }

@@ -72,7 +72,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 			continue
 		}
 		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || n < 0 || n*float64(unit.bytes) > 1<<62 {
+		if err != nil || !(n >= 0 && n*float64(unit.bytes) < 1<<62) { // not a number is neither
 			break
 		}
 		*s = Size(n * float64(unit.bytes))

@@ -1,0 +1,196 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var designVariables = map[string]string{"S3_KEY": "key", "S3_SECRET": "secret", "HOOK_SECRET": "hook"}
+
+// accept loads a file that must be valid.
+func accept(t *testing.T, path string, variables map[string]string) *File {
+	t.Helper()
+	file, err := Load(path, testKinds(), environment(variables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// The design's file is valid but for its handler, which cannot run yet.
+func TestDesignFile(t *testing.T) {
+	_, err := Load("testdata/design.yaml", testKinds(), environment(designVariables))
+	want := `testdata/design.yaml:13:15: functions.thumbnail.handler: handlers are not supported yet: use http
+   13 |   thumbnail: {handler: functions/thumbnail.mjs, timeout: 30s, memory: 256MiB, concurrency: 10}
+      |               ^`
+	if err == nil || err.Error() != want {
+		t.Fatalf("got %v", err)
+	}
+	text, err := os.ReadFile("testdata/design.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withHTTP := strings.Replace(string(text), "{handler: functions/thumbnail.mjs, timeout: 30s, memory: 256MiB,", `{http: {url: "http://h"}, timeout: 20s,`, 1)
+	file := accept(t, write(t, withHTTP), designVariables)
+	checkDesign(t, file)
+}
+
+func checkDesign(t *testing.T, file *File) {
+	t.Helper()
+	var kinds []string
+	for _, source := range file.Sources {
+		kinds = append(kinds, source.Name+" "+source.Kind)
+	}
+	if diff := cmp.Diff([]string{"uploads s3", "nightly cron", "hooks http"}, kinds); diff != "" {
+		t.Error(diff)
+	}
+	bucket := file.Sources[0].Section.(*bucketSection)
+	if bucket.SecretKey.Reveal() != "secret" || bucket.AccessKey.Reveal() != "key" || bucket.Interval != Duration(30*time.Second) {
+		t.Errorf("the bucket is %+v", bucket)
+	}
+	trigger := file.Triggers[0]
+	if trigger.Function != "thumbnail" || trigger.Sink != nil || trigger.Retry.MaxAge != Duration(6*time.Hour) || trigger.Timeout != Duration(20*time.Second) {
+		t.Errorf("the trigger is %+v", trigger)
+	}
+	when, err := json.Marshal(trigger.When)
+	if err != nil || string(when) != `{"data":{"key":[{"suffix":".jpg"}]},"type":[{"prefix":"s3.object.created"}]}` {
+		t.Errorf("the pattern is %s, %v", when, err)
+	}
+	test := file.Tests[0]
+	if test.Event["source"] != "uploads" || len(test.Triggers) != 1 {
+		t.Errorf("the test is %+v", test)
+	}
+}
+
+// Every default, written out, makes the same file as leaving it out.
+func TestDefaults(t *testing.T) {
+	const body = `
+sources: {clock: {cron: {schedule: x}}}
+functions: {work: {http: {url: "http://h"}}}
+triggers:
+  one: {on: clock, to: work%s}
+`
+	settings := `bus: {dir: ./data, replicas: 1, prefix: sluice, max_bytes: 10GiB, max_age: 7d, max_event: 1MiB}
+ingest: {listen: "127.0.0.1:4800", unsafe_no_auth: false}
+admin: {listen: "127.0.0.1:4801", unsafe_no_auth: false}`
+	limits := `, concurrency: 10, timeout: 30s, retry: {attempts: 5, initial: 1s, max: 5m, max_age: 24h}`
+	short := accept(t, write(t, strings.Replace(body, "%s", "", 1)), nil)
+	long := accept(t, write(t, settings+strings.Replace(body, "%s", limits, 1)), nil)
+	if want := filepath.Join(short.Dir, "data"); short.Bus.Dir != want {
+		t.Errorf("the folder is %s, not %s", short.Bus.Dir, want)
+	}
+	for _, file := range []*File{short, long} {
+		file.Bus.Dir = strings.TrimPrefix(file.Bus.Dir, file.Dir)
+		file.Path, file.Dir = "", ""
+		file.Sources[0].Pos, file.Functions[0].Pos, file.Triggers[0].Pos = Pos{}, Pos{}, Pos{}
+	}
+	if diff := cmp.Diff(short, long, cmp.AllowUnexported(Secret{}, callSection{})); diff != "" {
+		t.Errorf("the defaults differ (-left out +written):\n%s", diff)
+	}
+}
+
+func TestFunctionLimitsAreDefaultsOfTriggers(t *testing.T) {
+	file := accept(t, write(t, `
+sources: {clock: {cron: {}}}
+functions: {work: {http: {url: "http://h"}, timeout: 2m, concurrency: 3}}
+triggers:
+  a: {on: clock, to: work}
+  b: {on: [clock], to: work, timeout: 1s, concurrency: 7, was: old}
+  c: {on: clock, to: {http: {url: "http://h"}}}
+`), nil)
+	type limits struct {
+		Timeout     Duration
+		Concurrency int
+	}
+	var got []limits
+	for _, trigger := range file.Triggers {
+		got = append(got, limits{trigger.Timeout, trigger.Concurrency})
+	}
+	want := []limits{{Duration(2 * time.Minute), 3}, {Duration(time.Second), 7}, {Duration(30 * time.Second), 10}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if inline := file.Triggers[2].Sink; inline == nil || inline.Kind != "http" {
+		t.Errorf("the inline sink is %+v", inline)
+	}
+}
+
+func TestUnreadableFiles(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.yaml"), testKinds(), environment(nil)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a missing file: %v", err)
+	}
+	var problems *Problems
+	if _, err := Load(dir, testKinds(), environment(nil)); err == nil || errors.As(err, &problems) {
+		t.Errorf("of a folder: %v", err)
+	}
+	large := write(t, "# "+strings.Repeat("x", maxFile))
+	if _, err := Load(large, testKinds(), environment(nil)); err == nil || err.Error() != large+": the file is larger than 1MiB" {
+		t.Errorf("of a large file: %v", err)
+	}
+}
+
+// Anchors, aliases and merges work, and the nearest value wins.
+func TestAliases(t *testing.T) {
+	file := accept(t, write(t, `
+sources:
+  a: &a
+    cron: &c {schedule: x, timezone: UTC}
+  b: *a
+  c: {cron: {<<: *c, timezone: Europe/Berlin}}
+  d: {cron: {timezone: CET, <<: [*c, {schedule: y, data: 1}]}}
+`), nil)
+	var got []clockSection
+	for _, source := range file.Sources {
+		got = append(got, *source.Section.(*clockSection))
+	}
+	want := []clockSection{
+		{"x", "UTC", nil},
+		{"x", "UTC", nil},
+		{"x", "Europe/Berlin", nil},
+		{"x", "CET", json.Number("1")},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Files within the bounds of size are refused or loaded in good time, however
+// they are built.
+func TestHostileFiles(t *testing.T) {
+	const size = maxFile - 4096
+	files := map[string]string{
+		"duplicates": strings.Repeat("a: 1\n", size/5),
+		"sequences":  strings.Repeat("- ", size/2),
+		"flow":       strings.Repeat("[", size),
+		"tags":       "a: " + strings.Repeat("!!a ", size/4),
+		"explicit":   strings.Repeat("? a\n: b\n", size/8),
+		"merges":     "a: &a {" + strings.Repeat("k: 1, ", size/12) + "}\nb: {<<: [" + strings.Repeat("*a,", size/6) + "]}\n",
+		"texts":      "a: &a \"" + strings.Repeat("x", size/2) + "\"\nb: [" + strings.Repeat("*a,", size/6) + "]\n",
+		"variables":  "a: \"" + strings.Repeat("${B}", size/4) + "\"",
+		"aliases":    "a: [" + strings.Repeat("*a,", size/3) + "]",
+	}
+	for name, text := range files {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, err := load("f.yaml", t.TempDir(), text, testKinds(), environment(nil))
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if printed := err.Error(); len(printed) > 1<<20 {
+				t.Errorf("%d bytes are printed", len(printed))
+			}
+			if took := time.Since(start); took > 30*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
