@@ -91,7 +91,7 @@ func complexity(wildcards []*wildcard) int {
 			s.visit(s.step(set, b))
 		}
 	}
-	return s.highest
+	return min(s.highest, maxComplexity)
 }
 
 // A place is after the first position tokens of a wildcard.
