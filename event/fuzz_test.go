@@ -81,11 +81,11 @@ func FuzzDecodeHTTP(f *testing.F) {
 
 func FuzzDecodeHeader(f *testing.F) {
 	e := sample()
-	lines := ""
+	var lines strings.Builder
 	for name, values := range EncodeHeader(&e) {
-		lines += name + ": " + values[0] + "\n"
+		lines.WriteString(name + ": " + values[0] + "\n")
 	}
-	f.Add(lines, e.Data)
+	f.Add(lines.String(), e.Data)
 	f.Add("Sluice-Format: 2", []byte{})
 	f.Add("Sluice-Format: 1\nce-specversion: 1.0\nce-id: 1\nce-source: /\nce-type: t\nce-n: 5\nSluice-Types: n=int", []byte{})
 	f.Fuzz(func(t *testing.T, lines string, data []byte) {

@@ -102,7 +102,7 @@ func authority(value string) (start, end int) {
 func isAuthority(value string) bool {
 	host := value[strings.LastIndexByte(value, '@')+1:]
 	user := strings.TrimSuffix(value[:len(value)-len(host)], "@")
-	rest := ""
+	var rest string
 	if strings.HasPrefix(host, "[") {
 		literal, after, closed := strings.Cut(host[1:], "]")
 		if !closed || !isIPLiteral(literal) || after != "" && after[0] != ':' {

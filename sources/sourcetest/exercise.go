@@ -98,8 +98,8 @@ func Run(tb testing.TB, source sources.Source, out sources.Out) (stop func()) {
 			if err != nil || early {
 				tb.Errorf("Run returned %v; by itself: %v", err, early)
 			}
-		case <-time.After(StopWithin):
-			tb.Errorf("Run has not returned within %v", StopWithin)
+		case <-time.After(within(tb, StopWithin)):
+			tb.Errorf("Run has not returned in time")
 		}
 	}
 	tb.Cleanup(stop)
@@ -109,7 +109,7 @@ func Run(tb testing.TB, source sources.Source, out sources.Out) (stop func()) {
 // sending calls send in the background; wait fails the test when it fails.
 func sending(tb testing.TB, u Upstream, n int) (wait func()) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), within(tb, Patience))
 	ended := make(chan error, 1)
 	go func() { ended <- u.Send(ctx, n) }()
 	return func() {
@@ -133,18 +133,19 @@ func awaitAcked(tb testing.TB, u Upstream, n int) {
 // Eventually waits until done says so.
 func Eventually(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(Patience)
+	deadline := time.Now().Add(within(tb, Patience))
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		if time.Now().After(deadline) {
-			tb.Fatalf("after %v: not %s", Patience, what)
+			tb.Fatalf("not yet: %s", what)
 		}
 		<-tick.C
 	}
 }
 
 func deliversAll(t *testing.T, u Upstream) {
+	t.Helper()
 	out := NewOut()
 	stop := Run(t, u.Source(t), out)
 	sending(t, u, 10)()
@@ -173,6 +174,7 @@ func wantEvents(tb testing.TB, out *Out, n int) {
 }
 
 func failingPublish(t *testing.T, u Upstream) {
+	t.Helper()
 	out := NewOut()
 	out.FailWith(event.ErrUnavailable)
 	stop := Run(t, u.Source(t), out)
@@ -198,6 +200,7 @@ func failingPublish(t *testing.T, u Upstream) {
 }
 
 func lostAnswers(t *testing.T, u Upstream) {
+	t.Helper()
 	out := NewOut()
 	out.LoseAnswers(2, event.ErrUnavailable)
 	stop := Run(t, u.Source(t), out)
@@ -209,6 +212,7 @@ func lostAnswers(t *testing.T, u Upstream) {
 }
 
 func restart(t *testing.T, u Upstream) {
+	t.Helper()
 	out := NewOut()
 	stop := Run(t, u.Source(t), out)
 	sending(t, u, 5)()
@@ -228,6 +232,7 @@ func restart(t *testing.T, u Upstream) {
 }
 
 func again(t *testing.T, u Upstream) {
+	t.Helper()
 	if u.Again == nil {
 		t.Skip("the upstream shows nothing twice")
 	}
@@ -235,7 +240,7 @@ func again(t *testing.T, u Upstream) {
 	stop := Run(t, u.Source(t), out)
 	sending(t, u, 5)()
 	out.Wait(t, 5)
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), within(t, Patience))
 	defer cancel()
 	if err := u.Again(ctx); err != nil {
 		t.Fatalf("again: %v", err)
@@ -246,6 +251,7 @@ func again(t *testing.T, u Upstream) {
 }
 
 func stopsIdle(t *testing.T, u Upstream) {
+	t.Helper()
 	out := NewOut()
 	stop := Run(t, u.Source(t), out)
 	sending(t, u, 1)()
@@ -254,6 +260,7 @@ func stopsIdle(t *testing.T, u Upstream) {
 }
 
 func stopsBlocked(t *testing.T, u Upstream) {
+	t.Helper()
 	out := NewOut()
 	unblock := out.Block()
 	stop := Run(t, u.Source(t), out)

@@ -19,8 +19,19 @@ import (
 
 var _ sources.Out = (*Out)(nil)
 
-// Patience is how long the Wait methods wait before they fail the test.
+// Patience is how long the Wait methods wait before they fail the test; less
+// when the test's own deadline is near.
 const Patience = 20 * time.Second
+
+// within returns limit, or half of the time that the test has left.
+func within(tb testing.TB, limit time.Duration) time.Duration {
+	if limited, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
+		if deadline, set := limited.Deadline(); set {
+			return min(limit, time.Until(deadline)/2)
+		}
+	}
+	return limit
+}
 
 // MaxCursor is the largest cursor that PublishAt takes, in bytes.
 const MaxCursor = 512 << 10
@@ -310,8 +321,8 @@ func (o *Out) Shards() []string {
 // Wait returns the stored events as soon as there are n or more.
 func (o *Out) Wait(tb testing.TB, n int) []event.Event {
 	tb.Helper()
-	if !o.store.wait(func() bool { return len(o.store.events) >= n }) {
-		tb.Fatalf("after %v: %d events stored, want %d", Patience, len(o.Events()), n)
+	if !o.store.wait(within(tb, Patience), func() bool { return len(o.store.events) >= n }) {
+		tb.Fatalf("%d events stored, want %d", len(o.Events()), n)
 	}
 	return o.Events()
 }
@@ -319,16 +330,16 @@ func (o *Out) Wait(tb testing.TB, n int) []event.Event {
 // WaitFailed waits until n or more publishes have failed without storing.
 func (o *Out) WaitFailed(tb testing.TB, n int) {
 	tb.Helper()
-	if !o.store.wait(func() bool { return o.store.refusals >= n }) {
-		tb.Fatalf("after %v: fewer than %d publishes have failed", Patience, n)
+	if !o.store.wait(within(tb, Patience), func() bool { return o.store.refusals >= n }) {
+		tb.Fatalf("fewer than %d publishes have failed", n)
 	}
 }
 
 // WaitBlocked waits until n or more publishes are held up by Block.
 func (o *Out) WaitBlocked(tb testing.TB, n int) {
 	tb.Helper()
-	if !o.store.wait(func() bool { return o.store.waiting >= n }) {
-		tb.Fatalf("after %v: fewer than %d publishes are blocked", Patience, n)
+	if !o.store.wait(within(tb, Patience), func() bool { return o.store.waiting >= n }) {
+		tb.Fatalf("fewer than %d publishes are blocked", n)
 	}
 }
 
@@ -336,15 +347,15 @@ func (o *Out) WaitBlocked(tb testing.TB, n int) {
 // one that is waited for.
 func (o *Out) WaitCursor(tb testing.TB, shard string, accept func(data []byte) bool) []byte {
 	tb.Helper()
-	if !o.store.wait(func() bool { return accept(o.store.cursors[shard].data) }) {
-		tb.Fatalf("after %v: the cursor of shard %s is %q", Patience, shard, o.StoredCursor(shard))
+	if !o.store.wait(within(tb, Patience), func() bool { return accept(o.store.cursors[shard].data) }) {
+		tb.Fatalf("the cursor of shard %s is still %q", shard, o.StoredCursor(shard))
 	}
 	return o.StoredCursor(shard)
 }
 
 // wait blocks until done, called with the lock held, says so.
-func (s *store) wait(done func() bool) bool {
-	deadline := time.NewTimer(Patience)
+func (s *store) wait(patience time.Duration, done func() bool) bool {
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
 		s.mu.Lock()
