@@ -10,6 +10,12 @@
 // sluice, the network or the server was away, what the server dropped because
 // it was busy, and everything on servers without the listen API.
 //
+// Some MinIO releases (from the end of 2025 on) have the listen API but hold
+// notifications back until several have come together. That is noticed by the
+// missing pings; the source then lists every second, or more slowly when a
+// listing takes more than a twentieth of that time, and tries the stream again
+// every minute.
+//
 // Both ways build the event from the same description (key, size, etag,
 // version, modification time in milliseconds), so that they agree to the byte,
 // and ask the same memory whether it is new.

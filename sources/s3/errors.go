@@ -15,6 +15,7 @@ import (
 var (
 	errSilent   = errors.New("the server has stopped sending in the middle of an answer")
 	errEnded    = errors.New("the server has ended the stream of notifications")
+	errHeld     = errors.New("the server is silent on the stream of notifications or holds them back, as some releases of MinIO do")
 	errNoListen = errors.New("the server does not know the listen API")
 )
 

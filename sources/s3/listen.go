@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,8 +22,12 @@ const (
 	// pingSeconds is how often the server shows that it is there. It is also
 	// how soon a stream is known to be open, as MinIO sends no header before.
 	pingSeconds = 2
-	urlExpiry   = time.Hour // of the signature, which counts at the request only
-	maxLine     = 4 << 20   // bytes of one notification
+	// silence is how long a stream may be silent. MinIO releases from the end of
+	// 2025 on hold notifications back until some kilobytes have come together:
+	// neither pings nor single uploads are seen in time.
+	silence   = (3*pingSeconds + 1) * time.Second
+	urlExpiry = time.Hour // of the signature, which counts at the request only
+	maxLine   = 4 << 20   // bytes of one notification
 )
 
 // A note is what one notification says.
@@ -34,29 +39,59 @@ type note struct {
 }
 
 // listen opens the stream of notifications, calls opened when it is known to be
-// open, and take for each upload, until the stream ends. It never returns nil.
+// open, steady when it has stood for a while, and take for each upload, until
+// the stream ends. It never returns nil.
 //
 // It speaks the listen API itself, because minio-go's function reconnects
 // without telling, and what is uploaded between must be looked for.
-func (c *client) listen(ctx context.Context, opened func(), take func(note)) error {
+func (c *client) listen(ctx context.Context, opened, steady func(), take func(note)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(silence, func() { cancel(errHeld) })
+	defer silent.Stop()
+	body, err := c.openStream(ctx)
+	if err == nil {
+		defer func() { _ = body.Close() }()
+		opened()
+		stands := time.AfterFunc(2*silence, steady)
+		defer stands.Stop()
+		err = c.readNotes(pulse{body, silent}, take)
+	}
+	if context.Cause(ctx) == errHeld { //nolint:errorlint // set above
+		return errHeld
+	}
+	return err
+}
+
+// A pulse puts off a timer whenever something is read.
+type pulse struct {
+	io.Reader
+	timer *time.Timer
+}
+
+func (p pulse) Read(buffer []byte) (int, error) {
+	n, err := p.Reader.Read(buffer)
+	p.timer.Reset(silence)
+	return n, err
+}
+
+func (c *client) openStream(ctx context.Context) (io.ReadCloser, error) {
 	address, err := c.listenURL(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := (&http.Client{Transport: c.transport}).Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = answer.Body.Close() }()
 	if err := checkStream(answer); err != nil {
-		return err
+		return nil, errors.Join(err, answer.Body.Close())
 	}
-	opened()
-	return c.readNotes(answer.Body, take)
+	return answer.Body, nil
 }
 
 func checkStream(answer *http.Response) error {

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// listShare is how many times as long as a listing the pause after it is, where
+// listings stand in for notifications.
+const listShare = 20
+
 // A page is one step of a listing: its beginning, a part of its objects, or
 // its end.
 type page struct {
@@ -26,6 +30,7 @@ func (r *run) list(ctx context.Context) {
 		return
 	}
 	r.again = false
+	r.started = time.Now()
 	r.pages = make(chan page)
 	pages := r.pages
 	r.workers.Go(func() { r.scan(ctx, pages) })
@@ -124,9 +129,15 @@ func (r *run) listingEnds(ctx context.Context, err error) error {
 	return nil
 }
 
+// untilNext returns the pause before the next listing. Where notifications are
+// held back it is as short as makes listing a small part of the time.
 func (r *run) untilNext() time.Duration {
-	if r.again {
+	interval := time.Duration(r.cfg.Interval)
+	switch {
+	case r.again:
 		return 0
+	case r.held.Load():
+		return min(interval, max(minInterval, listShare*time.Since(r.started)))
 	}
-	return time.Duration(r.cfg.Interval)
+	return interval
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"log/slog"
 	"sync"
@@ -94,8 +95,7 @@ func (s *source) scope() uint64 {
 	return h.Sum64()
 }
 
-// A run is one life of a source. All fields but the channels and overflow
-// belong to loop's goroutine.
+// A run is one life of a source. All fields but the channels and atomics belong to loop's goroutine.
 type run struct {
 	*source
 	server  *client
@@ -103,10 +103,12 @@ type run struct {
 	workers sync.WaitGroup
 
 	notes    chan note
-	opened   chan struct{} // the stream of notifications is open
+	opened   chan struct{} // the stream of notifications is open, or known to be of no use
+	held     atomic.Bool   // the server has the listen API, but no timely notifications
 	overflow atomic.Bool   // a notification was dropped
 	pages    chan page     // of the listing under way; nil for none
 	began    time.Time     // by the server's clock, when it began
+	started  time.Time     // the same by this machine's
 	again    bool          // list again as soon as it is over
 	next     *time.Timer   // when to list
 	pause    backoff.BackOff
@@ -290,12 +292,17 @@ func (r *run) listen(ctx context.Context) {
 		err := r.server.listen(ctx, func() {
 			say(listening, nil)
 			signal(r.opened)
-		}, r.offer)
+		}, func() { r.held.Store(false) }, r.offer)
 		if ctx.Err() != nil {
 			return
 		}
 		wait := pause.NextBackOff()
 		switch {
+		case errors.Is(err, errHeld):
+			say(held, err)
+			r.held.Store(true)
+			signal(r.opened)
+			wait = listenRetry
 		case refused(err):
 			say(notListening, err)
 			wait = listenRetry
@@ -315,6 +322,7 @@ const (
 	listening    = "listening"
 	notListening = "refused"
 	lost         = "lost"
+	held         = "held"
 )
 
 func (r *run) say(state string, reason error) {
@@ -325,6 +333,8 @@ func (r *run) say(state string, reason error) {
 	case notListening:
 		log.Info("the server does not notify of uploads: listing only",
 			slog.Duration("interval", time.Duration(r.cfg.Interval)), slog.String("reason", reason.Error()))
+	case held:
+		log.Info("no timely notifications: listing often instead", slog.String("reason", reason.Error()))
 	case lost:
 		log.Info("no notifications for now: listing only", slog.String("reason", reason.Error()))
 	}
