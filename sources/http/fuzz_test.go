@@ -38,7 +38,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "application/json", "", "", "", "", []byte(`{"a":1}`))
 	f.Add("GET", "", "", "", "", "", []byte{})
 	f.Fuzz(func(t *testing.T, method, contentType, version, id, source, extension string, body []byte) {
-		request := httptest.NewRequest(http.MethodPost, "/hooks", nil)
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/hooks", nil)
 		request.Method = method
 		request.ContentLength = -1
 		set := func(name, value string) {

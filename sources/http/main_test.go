@@ -91,7 +91,7 @@ func send(tb testing.TB, method, url string, header map[string]string, body stri
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		tb.Fatal(err)

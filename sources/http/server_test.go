@@ -246,7 +246,7 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 	_ = first.Close()
 	sourcetest.Eventually(t, "room for a connection", func() bool {
 		conn := dial(t, server)
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		status, _ := bufio.NewReader(conn).ReadString('\n')
 		return strings.Contains(status, "404")

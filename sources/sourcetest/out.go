@@ -25,6 +25,7 @@ const Patience = 20 * time.Second
 
 // within returns limit, or half of the time that the test has left.
 func within(tb testing.TB, limit time.Duration) time.Duration {
+	tb.Helper()
 	if limited, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
 		if deadline, set := limited.Deadline(); set {
 			return min(limit, time.Until(deadline)/2)
