@@ -81,14 +81,14 @@ func (s *callSection) Validate() error {
 	return errors.Join(all...)
 }
 
-// A patternProblem is how a pattern's error names its place.
-type patternProblem struct {
+// A patternProblemError is how a pattern's error names its place.
+type patternProblemError struct {
 	path    []any
 	message string
 }
 
-func (p *patternProblem) Error() string { return p.message }
-func (p *patternProblem) Path() []any   { return p.path }
+func (p *patternProblemError) Error() string { return p.message }
+func (p *patternProblemError) Path() []any   { return p.path }
 
 // checkPattern knows one rule: data.key is a list of objects with the key
 // suffix.
@@ -100,7 +100,7 @@ func checkPattern(value any) error {
 		object, _ := item.(map[string]any)
 		for key := range object {
 			if key != "suffix" {
-				all = append(all, &patternProblem{[]any{"data", "key", i, key}, "unknown operator " + key})
+				all = append(all, &patternProblemError{[]any{"data", "key", i, key}, "unknown operator " + key})
 			}
 		}
 	}

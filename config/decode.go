@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -223,7 +224,7 @@ func (d *decoder) unsigned(n *Node, v reflect.Value, at *path) bool {
 
 // wholeNumber says what is expected; the bounds only when they are the reason.
 func wholeNumber(err error, low, high string) string {
-	if number, ok := err.(*strconv.NumError); ok && number.Err == strconv.ErrRange || low == "0" {
+	if errors.Is(err, strconv.ErrRange) || low == "0" {
 		return "a whole number from " + low + " to " + high
 	}
 	return "a whole number"

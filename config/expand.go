@@ -58,7 +58,7 @@ func (e *expander) variable(text string) (value, rest string) {
 		e.problem("${"+body, "a variable is not closed: write ${NAME}, or $$ for a dollar")
 		return "", ""
 	case name == "":
-		e.problem(written, fmt.Sprintf("%s is not a variable: write ${NAME}, with letters, digits and _ in the name, or $$ for a dollar", quoteShort(written)))
+		e.problem(written, quoteShort(written)+" is not a variable: write ${NAME}, with letters, digits and _ in the name, or $$ for a dollar")
 		return "", rest
 	}
 	value, message := e.resolve(name, body[len(name):])

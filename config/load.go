@@ -29,7 +29,7 @@ func read(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the configuration: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return "", fmt.Errorf("read the configuration: %w", err)

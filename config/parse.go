@@ -146,6 +146,7 @@ func (g *gauge) add(t *token.Token) {
 		g.brackets++
 	case token.SequenceEndType, token.MappingEndType:
 		g.brackets = max(0, g.brackets-1)
+	default:
 	}
 	if g.brackets == 0 {
 		g.indent(t.Position.Column)
@@ -168,8 +169,7 @@ func (g *gauge) indent(column int) {
 
 // syntax notes a syntax error, with advice for the usual ones.
 func (c *collector) syntax(err error) {
-	var excess *Problem
-	if errors.As(err, &excess) {
+	if excess, ok := errors.AsType[*Problem](err); ok {
 		c.problem(Pos{excess.Line, excess.Column}, nil, excess.Message)
 		return
 	}

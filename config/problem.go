@@ -8,6 +8,8 @@ import (
 
 // A Problem is something wrong with one key. An adapter's Validate makes it
 // with Invalid; Load adds the place.
+//
+//nolint:errname // it is as often data as it is an error
 type Problem struct {
 	// File is the path of the file as it was given.
 	File string `json:"file,omitempty"`
@@ -55,6 +57,8 @@ func Invalid(key, format string, args ...any) error {
 
 // Problems are all that is wrong with a file, in the order of the file. It is
 // the error of Load.
+//
+//nolint:errname // it holds what is called a Problem everywhere
 type Problems struct{ List []*Problem }
 
 // Error returns the problems, each with its line of the file.
@@ -74,7 +78,7 @@ func (p *Problems) Unwrap() []error {
 }
 
 // Print writes every problem as people read it: the place and the message,
-// then the line itself with a caret beneath.
+// then the line itself with a caret beneath. What w cannot take is lost.
 func (p *Problems) Print(w io.Writer) {
 	for _, problem := range p.List {
 		problem.Print(w)
@@ -83,12 +87,12 @@ func (p *Problems) Print(w io.Writer) {
 
 // Print writes one problem with its line of the file.
 func (p *Problem) Print(w io.Writer) {
-	fmt.Fprintln(w, p.Error())
+	_, _ = fmt.Fprintln(w, p.Error())
 	if p.Source == "" || p.Line == 0 {
 		return
 	}
 	text, caret := excerpt(p.Source, p.Column)
-	fmt.Fprintf(w, "%5d | %s\n      | %s^\n", p.Line, text, strings.Repeat(" ", caret))
+	_, _ = fmt.Fprintf(w, "%5d | %s\n      | %s^\n", p.Line, text, strings.Repeat(" ", caret))
 }
 
 // eachError calls fn with the errors that err was joined from.

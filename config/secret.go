@@ -71,13 +71,13 @@ func readSecret(dir, name string) (string, fs.FileMode, error) {
 	if err != nil {
 		return "", 0, secretError(name, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	// Without O_NONBLOCK a named pipe would hold up the start.
 	file, err := root.OpenFile(base, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", 0, secretError(name, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return readOpened(file, name)
 }
 
@@ -108,8 +108,7 @@ func readOpened(file *os.File, name string) (string, fs.FileMode, error) {
 // secretError says why a file could not be read, without the details that the
 // operating system adds.
 func secretError(name string, err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err
 	}
 	return fmt.Errorf("the secret file %s cannot be read: %w", quoteShort(name), err)

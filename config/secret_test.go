@@ -15,10 +15,10 @@ sources:
 
 // loadSecret loads a file whose secret is in the file name, after prepare has
 // filled its folder.
-func loadSecret(t *testing.T, name string, prepare func(t *testing.T, dir string)) (*File, error) {
+func loadSecret(t *testing.T, name string, prepare func(dir string)) (*File, error) {
 	t.Helper()
 	path := write(t, strings.Replace(secretFile, "%s", name, 1))
-	prepare(t, filepath.Dir(path))
+	prepare(filepath.Dir(path))
 	return Load(path, testKinds(), environment(nil))
 }
 
@@ -34,7 +34,7 @@ func put(t *testing.T, path, text string, mode os.FileMode) {
 
 func TestSecretFile(t *testing.T) {
 	for text, want := range map[string]string{"one": "one", "two\n": "two", "three\r\n": "three", " four \n\n": " four \n"} {
-		file, err := loadSecret(t, "key", func(t *testing.T, dir string) { put(t, filepath.Join(dir, "key"), text, 0o600) })
+		file, err := loadSecret(t, "key", func(dir string) { put(t, filepath.Join(dir, "key"), text, 0o600) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestSecretFile(t *testing.T) {
 func TestSecretFileAbsolute(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	put(t, path, "far away\n", 0o600)
-	file, err := loadSecret(t, path, func(*testing.T, string) {})
+	file, err := loadSecret(t, path, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestSecretFileAbsolute(t *testing.T) {
 }
 
 func TestSecretFileOfOthersIsAWarning(t *testing.T) {
-	file, err := loadSecret(t, "key", func(t *testing.T, dir string) { put(t, filepath.Join(dir, "key"), "x", 0o644) })
+	file, err := loadSecret(t, "key", func(dir string) { put(t, filepath.Join(dir, "key"), "x", 0o644) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,21 +78,25 @@ func TestBadSecretFiles(t *testing.T) {
 	}{
 		"missing": {"key", func(*testing.T, string) {}, `the secret file "key" cannot be read: no such file or directory`},
 		"folder": {"key", func(t *testing.T, dir string) {
+			t.Helper()
 			if err := os.Mkdir(filepath.Join(dir, "key"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}, `the secret file "key" is a folder`},
 		"pipe": {"key", func(t *testing.T, dir string) {
+			t.Helper()
 			if err := syscall.Mkfifo(filepath.Join(dir, "key"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, `the secret file "key" is not a regular file`},
-		"empty": {"key", func(t *testing.T, dir string) { put(t, filepath.Join(dir, "key"), "\n", 0o600) }, `the secret file "key" is empty`},
+		"empty": {"key", func(t *testing.T, dir string) { t.Helper(); put(t, filepath.Join(dir, "key"), "\n", 0o600) }, `the secret file "key" is empty`},
 		"large": {"key", func(t *testing.T, dir string) {
+			t.Helper()
 			put(t, filepath.Join(dir, "key"), strings.Repeat("x", maxSecret+1), 0o600)
 		}, `the secret file "key" is larger than 64KiB`},
 		"above": {"../key", func(*testing.T, string) {}, `the secret file "../key" is outside of the configuration's folder: write its absolute path`},
 		"link out": {"key", func(t *testing.T, dir string) {
+			t.Helper()
 			if err := os.Symlink("/etc/hostname", filepath.Join(dir, "key")); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +104,7 @@ func TestBadSecretFiles(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := loadSecret(t, c.name, c.prepare)
+			_, err := loadSecret(t, c.name, func(dir string) { c.prepare(t, dir) })
 			if err == nil {
 				t.Fatal("it was accepted")
 			}

@@ -58,8 +58,7 @@ func structFields(v reflect.Value, into map[string]reflect.Value) {
 // fieldNames returns the keys of a struct in the order of its fields.
 func fieldNames(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		key, inline := fieldKey(f)
 		switch {
 		case inline:

@@ -196,7 +196,7 @@ func (r *reader) formerNames(p part, list oneOrMore, was map[string]string) {
 		message := ""
 		switch {
 		case !validName(name):
-			message = fmt.Sprintf("%s cannot have been a name", quoteShort(name))
+			message = quoteShort(name) + " cannot have been a name"
 		case r.triggerNames.has(name):
 			message = fmt.Sprintf("there still is a trigger %q", name)
 		case was[name] != "":
