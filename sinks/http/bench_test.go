@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -15,20 +16,12 @@ import (
 // worker is a server that costs as little as possible.
 func worker(b *testing.B) string {
 	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(http.StatusNoContent) }}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	b.Cleanup(func() {
-		if err := server.Shutdown(); err != nil {
-			b.Error(err)
+	return rawServer(b, func(_ int, c net.Conn, r *bufio.Reader) {
+		var req fasthttp.Request
+		for req.Read(r) == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
 		}
-		<-done
 	})
-	return "http://" + listener.Addr().String()
 }
 
 // BenchmarkDispatch sends a small event from 64 goroutines, as the sink does it

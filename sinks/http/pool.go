@@ -22,7 +22,7 @@ const (
 // A connection is one keep-alive connection.
 type connection struct {
 	net.Conn
-	raw       net.Conn // below TLS
+	probe     *probe // of the connection below TLS
 	idleSince time.Time
 	reused    bool
 }
@@ -50,7 +50,7 @@ func (p *pool) get(ctx context.Context) (*connection, error) {
 		if c == nil {
 			return p.dial(ctx)
 		}
-		if time.Since(c.idleSince) < idleTimeout && quiet(c.raw) {
+		if time.Since(c.idleSince) < idleTimeout && c.probe.quiet() {
 			c.reused = true
 			return c, nil
 		}
@@ -77,14 +77,14 @@ func (p *pool) dial(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	if p.tls == nil {
-		return &connection{Conn: raw, raw: raw}, nil
+		return &connection{Conn: raw, probe: newProbe(raw)}, nil
 	}
 	secure := tls.Client(raw, p.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
-	return &connection{Conn: secure, raw: raw}, nil
+	return &connection{Conn: secure, probe: newProbe(raw)}, nil
 }
 
 // put keeps a connection for the next request, or closes it when there are

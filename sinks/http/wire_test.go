@@ -17,7 +17,7 @@ import (
 )
 
 // rawServer lets talk handle each connection, which is closed afterwards.
-func rawServer(t *testing.T, talk func(n int, c net.Conn, r *bufio.Reader)) string {
+func rawServer(t testing.TB, talk func(n int, c net.Conn, r *bufio.Reader)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,82 @@
+package http_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"sluice/sinks"
+	sinkhttp "sluice/sinks/http"
+	"sluice/sinks/sinktest"
+)
+
+// A suiteWorker is a real HTTP server that behaves as it is told.
+type suiteWorker struct {
+	behaviour atomic.Int64
+	mu        sync.Mutex
+	received  []sinktest.Received
+	hold      chan struct{} // closed when those that hang are let go
+}
+
+func (w *suiteWorker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	number, _ := strconv.Atoi(r.Header.Get(sinkhttp.HeaderAttempt))
+	w.mu.Lock()
+	w.received = append(w.received, sinktest.Received{ID: r.Header.Get(sinkhttp.HeaderDelivery), Attempt: number, Data: string(body)})
+	hold := w.hold
+	w.mu.Unlock()
+	switch sinktest.Behaviour(w.behaviour.Load()) {
+	case sinktest.Fail:
+		rw.WriteHeader(http.StatusInternalServerError)
+	case sinktest.Refuse:
+		rw.WriteHeader(http.StatusBadRequest)
+	case sinktest.Hang:
+		<-hold
+	case sinktest.Break:
+		rw.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(rw, "half")
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (w *suiteWorker) behave(b sinktest.Behaviour) {
+	w.behaviour.Store(int64(b))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.hold)
+	w.hold = make(chan struct{})
+}
+
+func TestSuite(t *testing.T) {
+	for _, mode := range []sinkhttp.Mode{sinkhttp.Binary, sinkhttp.Raw} {
+		t.Run(string(mode), func(t *testing.T) {
+			var url string
+			sinktest.Exercise(t, sinktest.Fixture{
+				Worker: func(t *testing.T) sinktest.Worker {
+					w := &suiteWorker{hold: make(chan struct{})}
+					server := httptest.NewServer(w)
+					url = server.URL
+					stop := sync.OnceFunc(func() {
+						w.behave(sinktest.Succeed)
+						server.CloseClientConnections()
+						server.Close()
+					})
+					t.Cleanup(stop)
+					return sinktest.Worker{
+						Behave: w.behave, Stop: stop,
+						Received: func() []sinktest.Received {
+							w.mu.Lock()
+							defer w.mu.Unlock()
+							return append([]sinktest.Received(nil), w.received...)
+						},
+					}
+				},
+				Sink: func(t *testing.T) sinks.Sink { return build(t, url, func(c *sinkhttp.Config) { c.Mode = mode }) },
+			})
+		})
+	}
+}

@@ -1,0 +1,328 @@
+// Package sinktest is the suite that every sink passes: what the router relies
+// on, whatever the sink's protocol is.
+package sinktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sluice/event"
+	"sluice/sinks"
+)
+
+// A Behaviour is what a worker does with what it is sent.
+type Behaviour int
+
+// The behaviours.
+const (
+	// Succeed takes the delivery and says so.
+	Succeed Behaviour = iota
+	// Fail answers that it has failed, in a way that may pass.
+	Fail
+	// Refuse answers in a way that says: never again.
+	Refuse
+	// Hang takes the delivery and answers only after it was told to behave
+	// otherwise, or when the test ends.
+	Hang
+	// Break goes away in the middle of an answer.
+	Break
+)
+
+// A Received is what a worker has seen of one delivery.
+type Received struct {
+	ID      string // of the delivery
+	Attempt int
+	Data    string
+}
+
+// A Worker is the real other side of a sink, in this process.
+type Worker struct {
+	// Behave sets what the worker does from now on; it begins with Succeed.
+	Behave func(Behaviour)
+	// Received returns everything that was sent, in the order of its arrival,
+	// whatever the worker has answered.
+	Received func() []Received
+	// Stop ends the worker, so that nobody answers there any more.
+	Stop func()
+}
+
+// A Fixture makes the sink under test.
+type Fixture struct {
+	// Worker starts a worker that ends with the test at the latest.
+	Worker func(t *testing.T) Worker
+	// Sink returns a new sink for the worker that was started last.
+	Sink func(t *testing.T) sinks.Sink
+}
+
+// patience is how long anything may take that should be done at once.
+const patience = 10 * time.Second
+
+// Exercise runs the suite. Each case has a worker and a sink of its own.
+func Exercise(t *testing.T, f Fixture) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *bench)
+	}{
+		{"delivers the whole event", delivers},
+		{"a failure may be tried again", failureIsTriedAgain},
+		{"a refusal is permanent", refusalIsPermanent},
+		{"a broken answer may be tried again", brokenAnswer},
+		{"nobody there may be tried again", nobodyThere},
+		{"ends with its deadline", endsWithDeadline},
+		{"ends when it is cancelled", endsWhenCancelled},
+		{"does nothing when it is cancelled before", cancelledBefore},
+		{"one attempt is one request", oneRequest},
+		{"many at once", manyAtOnce},
+		{"a batch is settled item by item", batch},
+		{"leaves the event as it is", leavesTheEvent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
+			c.run(t, b)
+			b.close(t)
+		})
+	}
+	t.Run("leaves nothing running", func(t *testing.T) { leavesNothing(t, f) })
+}
+
+// A bench is a sink and its worker.
+type bench struct {
+	worker Worker
+	sink   sinks.Sink
+}
+
+func (b *bench) close(t *testing.T) {
+	t.Helper()
+	if closer, ok := b.sink.(sinks.Closer); ok {
+		if err := closer.Close(); err != nil {
+			t.Errorf("closing the sink: %v", err)
+		}
+	}
+}
+
+func sample(n int) *event.Event {
+	return &event.Event{
+		ID: fmt.Sprintf("e%d", n), Source: "/test", Type: "test.made", Subject: "a \"b\" é",
+		Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), DataContentType: "application/json",
+		Data: fmt.Appendf(nil, `{"n":%d}`, n), Extensions: map[string]any{"partitionkey": "k", "flag": true, "count": int32(n)},
+	}
+}
+
+// attempt returns the attempt of one delivery for each number.
+func attempt(try int, numbers ...int) sinks.Attempt {
+	a := sinks.Attempt{Trigger: "test", Claim: 1}
+	for _, n := range numbers {
+		a.Deliveries = append(a.Deliveries, sinks.Delivery{ID: fmt.Sprintf("inc.%d.test", n), Attempt: try, Event: sample(n)})
+	}
+	return a
+}
+
+func (b *bench) deliver(t *testing.T, a sinks.Attempt) (sinks.Response, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return b.sink.Deliver(ctx, a)
+}
+
+// await polls until the worker has received n deliveries.
+func (b *bench) await(t *testing.T, n int) []Received {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		got := b.worker.Received()
+		if len(got) >= n || time.Now().After(deadline) {
+			if len(got) != n {
+				t.Fatalf("the worker has received %d deliveries, want %d", len(got), n)
+			}
+			return got
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func delivers(t *testing.T, b *bench) {
+	if _, err := b.deliver(t, attempt(3, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.await(t, 1)[0], (Received{ID: "inc.1.test", Attempt: 3, Data: `{"n":1}`}); got != want {
+		t.Errorf("the worker has received %+v, want %+v", got, want)
+	}
+}
+
+func failureIsTriedAgain(t *testing.T, b *bench) {
+	b.worker.Behave(Fail)
+	if _, err := b.deliver(t, attempt(1, 1)); err == nil || sinks.IsPermanent(err) {
+		t.Fatalf("the failure came as %v", err)
+	}
+	b.worker.Behave(Succeed)
+	if _, err := b.deliver(t, attempt(2, 1)); err != nil {
+		t.Fatal(err)
+	}
+	got := b.await(t, 2)
+	if got[0].ID != got[1].ID || got[0].Attempt != 1 || got[1].Attempt != 2 {
+		t.Errorf("the attempts came as %+v", got)
+	}
+}
+
+func refusalIsPermanent(t *testing.T, b *bench) {
+	b.worker.Behave(Refuse)
+	if _, err := b.deliver(t, attempt(1, 1)); !sinks.IsPermanent(err) {
+		t.Errorf("the refusal came as %v", err)
+	}
+}
+
+func brokenAnswer(t *testing.T, b *bench) {
+	b.worker.Behave(Break)
+	if _, err := b.deliver(t, attempt(1, 1)); err == nil || sinks.IsPermanent(err) {
+		t.Errorf("the broken answer came as %v", err)
+	}
+	b.await(t, 1) // and not more: the repetition is the trigger's
+	b.worker.Behave(Succeed)
+	if _, err := b.deliver(t, attempt(2, 1)); err != nil {
+		t.Errorf("after a broken answer: %v", err)
+	}
+}
+
+func nobodyThere(t *testing.T, b *bench) {
+	if _, err := b.deliver(t, attempt(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	b.worker.Stop()
+	if _, err := b.deliver(t, attempt(1, 2)); err == nil || sinks.IsPermanent(err) {
+		t.Errorf("nobody there came as %v", err)
+	}
+}
+
+func endsWithDeadline(t *testing.T, b *bench) {
+	b.worker.Behave(Hang)
+	defer b.worker.Behave(Succeed)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	endsSoon(t, func() error {
+		_, err := b.sink.Deliver(ctx, attempt(1, 1))
+		return err
+	}, context.DeadlineExceeded)
+}
+
+func endsWhenCancelled(t *testing.T, b *bench) {
+	b.worker.Behave(Hang)
+	defer b.worker.Behave(Succeed)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	endsSoon(t, func() error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := b.sink.Deliver(ctx, attempt(1, 1))
+			done <- err
+		}()
+		b.await(t, 1)
+		cancel()
+		return <-done
+	}, context.Canceled)
+}
+
+// endsSoon checks that a delivery ends, with the context's error.
+func endsSoon(t *testing.T, deliver func() error, want error) {
+	t.Helper()
+	began := time.Now()
+	if err := deliver(); !errors.Is(err, want) || sinks.IsPermanent(err) {
+		t.Errorf("the delivery ended with %v, want %v", err, want)
+	}
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("it took %v to end", took)
+	}
+}
+
+func cancelledBefore(t *testing.T, b *bench) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.sink.Deliver(ctx, attempt(1, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if got := b.worker.Received(); len(got) != 0 {
+		t.Errorf("the worker has received %+v", got)
+	}
+}
+
+func oneRequest(t *testing.T, b *bench) {
+	for i, behaviour := range []Behaviour{Succeed, Fail, Refuse, Break, Succeed} {
+		b.worker.Behave(behaviour)
+		_, err := b.deliver(t, attempt(1, i))
+		if (err == nil) != (behaviour == Succeed) {
+			t.Errorf("delivery %d ended with %v", i, err)
+		}
+		b.await(t, i+1)
+	}
+}
+
+func manyAtOnce(t *testing.T, b *bench) {
+	const workers, each = 32, 20
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for i := range each {
+				if _, err := b.deliver(t, attempt(1, w*each+i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	seen := map[Received]bool{}
+	for _, r := range b.await(t, workers*each) {
+		seen[r] = true
+	}
+	for n := range workers * each {
+		if want := (Received{ID: fmt.Sprintf("inc.%d.test", n), Attempt: 1, Data: fmt.Sprintf(`{"n":%d}`, n)}); !seen[want] {
+			t.Fatalf("the worker has not received %+v", want)
+		}
+	}
+}
+
+func batch(t *testing.T, b *bench) {
+	if _, err := b.deliver(t, attempt(1, 1, 2, 3)); err != nil {
+		t.Fatal(err)
+	}
+	b.await(t, 3)
+	b.worker.Behave(Fail)
+	_, err := b.deliver(t, attempt(1, 4, 5))
+	var partial *sinks.PartialError
+	if err == nil || errors.As(err, &partial) && (partial.Failed[0] == nil || partial.Failed[1] == nil || len(partial.Failed) != 2) {
+		t.Errorf("a batch that failed ended with %v", err)
+	}
+}
+
+func leavesTheEvent(t *testing.T, b *bench) {
+	a := attempt(1, 7)
+	if _, err := b.deliver(t, a); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(a.Deliveries[0].Event, sample(7)) {
+		t.Errorf("the event is now %+v", a.Deliveries[0].Event)
+	}
+}
+
+// leavesNothing counts goroutines only where the worker was there before.
+func leavesNothing(t *testing.T, f Fixture) {
+	worker := f.Worker(t)
+	before := goleak.IgnoreCurrent()
+	b := &bench{worker: worker, sink: f.Sink(t)}
+	for i := range 10 {
+		if _, err := b.deliver(t, attempt(1, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.close(t)
+	worker.Stop()
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}
