@@ -135,7 +135,7 @@ func (r *run) store(ctx context.Context, fired time.Time, events ...event.Event)
 	if err != nil {
 		return err
 	}
-	err = r.out.PublishAt(ctx, shard, data, events...)
+	err = r.publishAt(ctx, data, events)
 	if !errors.Is(err, event.ErrFenced) || !r.failing {
 		return err
 	}
@@ -208,14 +208,6 @@ func (r *run) note() {
 
 // publish stores all pending ticks and the cursor behind them at once.
 func (r *run) publish(ctx context.Context) error {
-	select {
-	case r.scheduler.slots <- struct{}{}:
-		defer func() { <-r.scheduler.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
 	events := make([]event.Event, len(r.progress.pending))
 	for i, tick := range r.progress.pending {
 		events[i] = r.event(tick)
@@ -225,6 +217,19 @@ func (r *run) publish(ctx context.Context) error {
 		return fmt.Errorf("publish the tick of %s: %w", fired.Format(time.RFC3339), err)
 	}
 	return nil
+}
+
+// publishAt waits for one of the slots that all schedules share.
+func (r *run) publishAt(ctx context.Context, cursor []byte, events []event.Event) error {
+	select {
+	case r.scheduler.slots <- struct{}{}:
+		defer func() { <-r.scheduler.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return r.out.PublishAt(ctx, shard, cursor, events...)
 }
 
 // report tells the source's health when it changes.
