@@ -13,12 +13,12 @@ import (
 	"sluice/event"
 )
 
-// A batcher stores messages in one stream: one atomic batch at a time, because
+// A batcher stores messages in a stream: one atomic batch at a time, because
 // two at once are slower than one after the other.
 type batcher struct {
-	js     jetstream.JetStream
-	stream string
-	log    *slog.Logger
+	js   jetstream.JetStream
+	line *lifeline
+	log  *slog.Logger
 
 	batch sync.Mutex // held while a batch is in flight
 
@@ -60,7 +60,8 @@ func (b *batcher) store(ctx context.Context, messages []*nats.Msg) []outcome {
 	if codeOf(err) == 0 || errors.Is(storeError(err), event.ErrFull) {
 		return failed(len(messages), storeError(err))
 	}
-	b.log.Debug("batch refused: storing its messages singly", "messages", len(messages), "error", err)
+	b.log.LogAttrs(ctx, slog.LevelDebug, "batch refused: storing its messages singly",
+		slog.Int("messages", len(messages)), slog.Any("error", err))
 	for _, msg := range messages {
 		clearBatch(msg)
 	}
@@ -98,6 +99,8 @@ func (b *batcher) tryBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 	defer b.batch.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	ctx, release := b.line.hold(ctx)
+	defer release()
 	ack, err := jetstreamext.PublishMsgBatch(ctx, b.js, messages, flowControl(messages))
 	if err != nil {
 		return 0, err

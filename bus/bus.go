@@ -125,6 +125,7 @@ type Bus struct {
 	ledger      jetstream.Stream
 	incarnation string
 
+	line      lifeline
 	publisher *publisher
 	ranges    *rangeReaders
 
@@ -167,8 +168,8 @@ func (b *Bus) open(ctx context.Context) error {
 		return err
 	}
 	b.ranges = newRangeReaders(b)
-	b.publisher = newPublisher(b.js, b.names.Events, b.log)
-	go b.publisher.run()
+	b.publisher = newPublisher(b.newBatcher())
+	go b.publisher.run(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -180,12 +181,15 @@ func (b *Bus) connect() error {
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			b.line.broken()
 			if err != nil {
-				b.log.Warn("bus disconnected", "error", err)
+				b.log.Warn("bus disconnected", slog.Any("error", err))
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { b.log.Info("bus connected again", "server", c.ConnectedUrlRedacted()) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("bus connection", "error", err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { b.log.Info("bus connected again") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.log.Warn("bus connection", slog.Any("error", err))
+		}),
 	}
 	if b.server != nil {
 		opts = append(opts, nats.InProcessServer(b.server.server))
@@ -204,6 +208,8 @@ func (b *Bus) connect() error {
 	}
 	return nil
 }
+
+func (b *Bus) newBatcher() *batcher { return &batcher{js: b.js, line: &b.line, log: b.log} }
 
 // Close stores what is waiting to be published, refuses more, ends all
 // readers, and stops the embedded server: within the time that ctx leaves.

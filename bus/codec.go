@@ -95,8 +95,7 @@ func (n Names) entry(m *stored) (e event.Entry, ok bool, err error) {
 	if err == nil {
 		err = decode(m, &e)
 	}
-	var newer *event.NewerFormatError
-	if errors.As(err, &newer) {
+	if newer, found := errors.AsType[*event.NewerFormatError](err); found {
 		return e, false, fmt.Errorf("sequence %d: %w", m.sequence, newer)
 	}
 	if err != nil {

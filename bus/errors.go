@@ -64,6 +64,7 @@ func reasonOf(err error) error {
 		return event.ErrTooLarge
 	case jetstream.JSErrCodeStreamWrongLastSequence:
 		return event.ErrFenced
+	default:
 	}
 	return event.ErrUnavailable
 }

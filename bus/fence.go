@@ -176,6 +176,8 @@ func pause(ctx context.Context, d time.Duration) error {
 func (b *Bus) lastMessage(ctx context.Context, stream, subject string) (*stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	ctx, release := b.line.hold(ctx)
+	defer release()
 	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
 		return nil, err

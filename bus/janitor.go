@@ -69,7 +69,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	j.bus.publisher.onFull(func(call context.Context) bool {
 		passed, err := j.Pass(call)
 		if err != nil {
-			j.log.WarnContext(call, "no room was made", "error", err)
+			j.log.WarnContext(call, "no room was made", slog.Any("error", err))
 		}
 		return passed.Events > 0
 	})
@@ -78,7 +78,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if _, err := j.Pass(ctx); err != nil && ctx.Err() == nil {
-			j.log.WarnContext(ctx, "history was not trimmed", "error", err)
+			j.log.WarnContext(ctx, "history was not trimmed", slog.Any("error", err))
 		}
 		select {
 		case <-ticker.C:
@@ -126,7 +126,8 @@ func (j *Janitor) Pass(ctx context.Context) (passed Passed, err error) {
 	passed.First = state.FirstSeq
 	passed.Records, err = j.trimLedger(ctx, state, snapshot)
 	if passed.Events+passed.Records > 0 {
-		j.log.DebugContext(ctx, "history trimmed", "events", passed.Events, "records", passed.Records, "first", passed.First)
+		j.log.DebugContext(ctx, "history trimmed", slog.Uint64("events", passed.Events),
+			slog.Uint64("records", passed.Records), slog.Uint64("first", passed.First))
 	}
 	return passed, err
 }

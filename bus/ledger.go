@@ -83,6 +83,10 @@ func (b *Bus) AppendRecord(ctx context.Context, claim string, expect uint64, dat
 		return 0, err
 	}
 	msg.Header[nats.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(expect, 10)}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	ctx, release := b.line.hold(ctx)
+	defer release()
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(20))
 	if err != nil {
 		return 0, storeError(err)
@@ -107,7 +111,7 @@ func (b *Bus) AppendSnapshot(ctx context.Context, claim string, expect uint64, c
 		}
 	}
 	messages[0].Header[nats.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(expect, 10)}
-	snapshots := batcher{js: b.js, stream: b.names.Ledger, log: b.log}
+	snapshots := b.newBatcher()
 	if last, err = snapshots.storeBatch(ctx, messages); err != nil {
 		return 0, 0, storeError(err)
 	}

@@ -25,8 +25,8 @@ func lockFolder(dir string) (*folderLock, error) {
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		defer file.Close()
-		return nil, fmt.Errorf("the bus's folder %s is in use by %s: stop it, or use another folder", dir, holder(file))
+		err = fmt.Errorf("the bus's folder %s is in use by %s: stop it, or use another folder", dir, holder(file))
+		return nil, errors.Join(err, file.Close())
 	}
 	if err == nil {
 		err = writePID(file)

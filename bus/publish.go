@@ -3,12 +3,10 @@ package bus
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/semaphore"
 
 	"sluice/event"
@@ -60,7 +58,7 @@ type item struct {
 // gathers, and all of a group share one sync. One group is in flight at a time,
 // so what one caller publishes stays in its order.
 type publisher struct {
-	batcher
+	*batcher
 	room *semaphore.Weighted // in bytes
 
 	mu      sync.Mutex
@@ -71,9 +69,9 @@ type publisher struct {
 }
 
 // newPublisher returns a publisher that stores once run is called.
-func newPublisher(js jetstream.JetStream, stream string, log *slog.Logger) *publisher {
+func newPublisher(b *batcher) *publisher {
 	return &publisher{
-		batcher: batcher{js: js, stream: stream, log: log},
+		batcher: b,
 		room:    semaphore.NewWeighted(maxWaiting),
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
@@ -138,13 +136,13 @@ func (p *publisher) close(ctx context.Context) error {
 }
 
 // run commits groups until close is called and nothing waits any more.
-func (p *publisher) run() {
+func (p *publisher) run(ctx context.Context) {
 	defer close(p.stopped)
 	for {
 		group, closed := p.take()
 		switch {
 		case len(group) > 0:
-			p.commit(group)
+			p.commit(ctx, group)
 		case closed:
 			return
 		default:
@@ -171,8 +169,8 @@ func (p *publisher) take() (group []item, closed bool) {
 
 // commit stores a group and tells each caller. Of several messages with one id
 // the first is stored, and the others share its outcome.
-func (p *publisher) commit(group []item) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*storeTimeout)
+func (p *publisher) commit(ctx context.Context, group []item) {
+	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
 	defer cancel()
 	unique, index := distinct(group)
 	outcomes := p.store(ctx, unique)

@@ -104,7 +104,7 @@ func TestPublishKeepsTheOrderOfACaller(t *testing.T) {
 // one batch, which the stored messages show. Doubles among them share one fate.
 func TestPublishGroupsCallers(t *testing.T) {
 	b := open(t, small(t))
-	p := newPublisher(b.js, b.names.Events, b.log)
+	p := newPublisher(b.newBatcher())
 	const callers = 300
 	var group sync.WaitGroup
 	for i := range callers {
@@ -123,7 +123,7 @@ func TestPublishGroupsCallers(t *testing.T) {
 		defer p.mu.Unlock()
 		return len(p.waiting) == callers
 	})
-	go p.run()
+	go p.run(limited(t))
 	group.Wait()
 	check(t, p.close(limited(t)))
 	batches := map[string]int{}

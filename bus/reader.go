@@ -81,7 +81,8 @@ func (r *reader) run(ctx context.Context) {
 		if r.config.OptStartSeq != before {
 			tries = 0
 		}
-		r.log.Warn("reading the bus was interrupted", "stream", r.stream, "next", r.config.OptStartSeq, "error", err)
+		r.log.WarnContext(ctx, "reading the bus was interrupted", slog.String("stream", r.stream),
+			slog.Uint64("next", r.config.OptStartSeq), slog.Any("error", err))
 		_ = pause(ctx, min(2*time.Second, 50*time.Millisecond<<min(tries, 10)))
 	}
 }
@@ -94,7 +95,8 @@ func (r *reader) consume(ctx context.Context) error {
 	}
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
-		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
+	)
 	if err != nil {
 		return err
 	}

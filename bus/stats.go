@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -83,7 +84,7 @@ func (b *Bus) warnOfSpace(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		b.log.WarnContext(ctx, "free space is unknown", "dir", b.options.Dir, "error", err)
+		b.log.WarnContext(ctx, "free space is unknown", slog.String("dir", b.options.Dir), slog.Any("error", err))
 		return
 	}
 	var used uint64
@@ -92,7 +93,8 @@ func (b *Bus) warnOfSpace(ctx context.Context) {
 	}
 	o := b.options
 	if limits := o.MaxBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes; limits > free+int64(used) {
-		b.log.WarnContext(ctx, "the disk is smaller than the bus's limits", "dir", o.Dir, "limits", limits, "free", free, "used", used)
+		b.log.WarnContext(ctx, "the disk is smaller than the bus's limits", slog.String("dir", o.Dir),
+			slog.Int64("limits", limits), slog.Int64("free", free), slog.Uint64("used", used))
 	}
 }
 

@@ -1,0 +1,162 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"sluice/event"
+)
+
+// payload is an event of about the size that the other measures use.
+func payload(id string) event.Event {
+	e := sized(id, 256)
+	e.DataContentType = "application/json"
+	return e
+}
+
+func BenchmarkPublish(b *testing.B) {
+	for _, callers := range []int{1, 8, 64, 256} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			o := small(b)
+			o.MaxBytes = 4 << 30
+			bus := open(b, o)
+			var next atomic.Int64
+			work(b, callers, func() error {
+				return bus.Source("web").Publish(b.Context(), payload(strconv.FormatInt(next.Add(1), 10)))
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// work calls f b.N times from a number of goroutines.
+func work(b *testing.B, callers int, f func() error) {
+	b.Helper()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	done := make(chan error, callers)
+	b.ResetTimer()
+	for range callers {
+		go func() {
+			var err error
+			for left.Add(-1) >= 0 && err == nil {
+				err = f()
+			}
+			done <- err
+		}()
+	}
+	var err error
+	for range callers {
+		err = errors.Join(err, <-done)
+	}
+	b.StopTimer()
+	check(b, err)
+}
+
+func BenchmarkPublishAt(b *testing.B) {
+	for _, events := range []int{0, 1, 100} {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+			o := small(b)
+			o.MaxBytes = 4 << 30
+			bus := open(b, o)
+			out := bus.Source("s3")
+			i := 0
+			b.ResetTimer()
+			for b.Loop() {
+				i++
+				check(b, out.PublishAt(b.Context(), "0", []byte("cursor"), samples(strconv.Itoa(i), events)...))
+			}
+		})
+	}
+}
+
+// filled returns a bus that holds at least n events.
+func filled(b *testing.B, n int) *Bus {
+	b.Helper()
+	o := small(b)
+	o.MaxBytes = 4 << 30
+	bus := open(b, o)
+	for i := range n/1000 + 1 {
+		events := make([]event.Event, 1000)
+		for j := range events {
+			events[j] = payload(fmt.Sprintf("%d-%d", i, j))
+		}
+		check(b, bus.Source("web").Publish(b.Context(), events...))
+	}
+	return bus
+}
+
+func BenchmarkTail(b *testing.B) {
+	bus := filled(b, b.N)
+	b.ResetTimer()
+	seen := 0
+	err := bus.Tail(b.Context(), 1, func(batch event.Batch) error {
+		if seen += len(batch.Entries); seen >= b.N {
+			return errEnough
+		}
+		return nil
+	})
+	b.StopTimer()
+	if !errors.Is(err, errEnough) {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(seen)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkRange(b *testing.B) {
+	bus := filled(b, b.N)
+	b.ResetTimer()
+	seen := 0
+	for from := uint64(1); seen < b.N; {
+		batch, err := bus.Range(b.Context(), from, 512, 4<<20)
+		check(b, err)
+		seen += len(batch.Entries)
+		from = batch.To + 1
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(seen)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkFetch(b *testing.B) {
+	const stored, each = 20_000, 100
+	bus := filled(b, stored)
+	fetched := 0
+	b.ResetTimer()
+	for b.Loop() {
+		sequences := make([]uint64, each)
+		for i := range sequences {
+			sequences[i] = uint64(1 + i*(stored/each))
+		}
+		entries, err := bus.Fetch(b.Context(), sequences)
+		check(b, err)
+		fetched += len(entries)
+	}
+	b.ReportMetric(float64(fetched)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkAppendRecord(b *testing.B) {
+	o := small(b)
+	o.LedgerBytes = 4 << 30
+	bus := open(b, o)
+	record := make([]byte, 8<<10)
+	last := uint64(0)
+	for b.Loop() {
+		sequence, err := bus.AppendRecord(b.Context(), "c", last, record)
+		check(b, err)
+		last = sequence
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	o := small(b)
+	for b.Loop() {
+		bus, err := Open(b.Context(), o)
+		check(b, err)
+		b.StopTimer()
+		shut(b, bus)
+		b.StartTimer()
+	}
+}
