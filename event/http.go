@@ -29,8 +29,8 @@ const (
 	ModeBatch
 )
 
-// HTTPMode tells how a request or response carries events. It returns a
-// *MediaTypeError when it carries them in a format other than JSON in UTF-8.
+// HTTPMode tells how a request or response carries events. The header's keys
+// are canonical, as net/http makes them. It returns a *MediaTypeError when it carries them in a format other than JSON in UTF-8.
 //
 // A message is taken to be in binary mode when it has any of the headers of
 // the required attributes, so that a forgotten one is an error and not a

@@ -1,11 +1,13 @@
 package http
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +23,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			return
 		}
 		strip(r.Header)
-		s.limitBody(w, r)
+		defer s.limitBody(w, r)()
 		next.ServeHTTP(w, r)
 	})
 }
@@ -64,26 +66,41 @@ func isStripped(name string) bool {
 	return strings.HasPrefix(name, "Nats-") || strings.HasPrefix(name, "Sluice-")
 }
 
-// limitBody gives the body the body timeout, from now. The deadline is lifted
-// when the body has been read, since it would end a publish that waits.
-func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) {
+// errOverloaded ends the reading of a body for which there is no memory.
+var errOverloaded = errors.New("too many large requests at once")
+
+// limitBody gives the body the body timeout, from now, and counts its bytes
+// against what all bodies together may take, until release is called. The
+// deadline is lifted when the body has been read, since it would end a publish
+// that waits.
+func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) (release func()) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return
+		return func() {}
 	}
 	control := http.NewResponseController(w)
-	if control.SetReadDeadline(time.Now().Add(s.options.BodyTimeout)) != nil {
-		return // not a connection: a test's recorder
+	lift := func() {}
+	if control.SetReadDeadline(time.Now().Add(s.options.BodyTimeout)) == nil {
+		lift = func() { _ = control.SetReadDeadline(time.Time{}) }
 	}
-	r.Body = &timedBody{ReadCloser: r.Body, lift: func() { _ = control.SetReadDeadline(time.Time{}) }}
+	body := &limitedBody{ReadCloser: r.Body, lift: lift, all: &s.bodies, most: s.options.MaxBodies}
+	r.Body = body
+	return func() { s.bodies.Add(-body.taken) }
 }
 
-type timedBody struct {
+type limitedBody struct {
 	io.ReadCloser
-	lift func()
+	lift  func()
+	all   *atomic.Int64 // the bytes of all bodies
+	most  int64
+	taken int64 // of them this one's
 }
 
-func (b *timedBody) Read(p []byte) (int, error) {
+func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.taken += int64(n)
+	if b.all.Add(int64(n)) > b.most {
+		return n, errOverloaded
+	}
 	if err == io.EOF { //nolint:errorlint // the contract of io.Reader: EOF itself.
 		b.lift()
 	}

@@ -144,6 +144,11 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal
 		return body.Bytes(), nil
 	case errors.As(err, &tooLarge):
 		return nil, h.tooLarge()
+	case errors.Is(err, errOverloaded):
+		return nil, &refusal{
+			status: http.StatusServiceUnavailable, message: errOverloaded.Error(),
+			retryAfter: retryOverloaded, header: [2]string{"Connection", "close"},
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &refusal{status: http.StatusRequestTimeout, message: "the body took too long", header: [2]string{"Connection", "close"}}
 	default:
@@ -242,6 +247,7 @@ func isForm(contentType string) bool {
 
 // How long a sender is asked to wait.
 const (
+	retryOverloaded  = time.Second
 	retryUnavailable = 5 * time.Second
 	retryFull        = 30 * time.Second
 )

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/sources"
@@ -32,6 +33,9 @@ type Options struct {
 
 	MaxConnections           int // open at once; 4,096
 	MaxConnectionsPerAddress int // of one IPv4 address or IPv6 /64; 1,024
+	// MaxBodies bounds the bytes of all request bodies that are being worked
+	// on; beyond it requests are answered with 503. 256 MiB.
+	MaxBodies int64
 }
 
 func (o Options) withDefaults() Options {
@@ -41,6 +45,7 @@ func (o Options) withDefaults() Options {
 	o.DrainTimeout = orDefault(o.DrainTimeout, 10*time.Second)
 	o.MaxConnections = orDefault(o.MaxConnections, 4096)
 	o.MaxConnectionsPerAddress = orDefault(o.MaxConnectionsPerAddress, 1024)
+	o.MaxBodies = orDefault(o.MaxBodies, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -59,6 +64,7 @@ func orDefault[T comparable](value, fallback T) T {
 // and nothing else. It implements sources.Mux.
 type Server struct {
 	options Options
+	bodies  atomic.Int64 // the bytes of the bodies under way
 
 	mu       sync.RWMutex
 	mounts   map[string]*mount

@@ -355,3 +355,32 @@ func TestDrainIsBounded(t *testing.T) {
 	}
 	<-left
 }
+
+func TestBodiesInTotalAreBounded(t *testing.T) {
+	server, url := startServer(t, sourcehttp.Options{MaxBodies: 100})
+	source, err := newConfig("/hooks").Source(sourcetest.Env("hooks", server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := sourcetest.NewOut()
+	sourcetest.Run(t, source, out)
+	post := func(size int) answer {
+		return send(t, http.MethodPost, url+"/hooks", map[string]string{"Content-Type": "text/plain"}, strings.Repeat("x", size))
+	}
+	sourcetest.Eventually(t, "mounted", func() bool { return post(1).status == 202 })
+	got := post(101)
+	wantRefusal(t, got, 503, "too many large requests at once")
+	if retry := got.header.Get("Retry-After"); retry != "1" {
+		t.Errorf("Retry-After %q", retry)
+	}
+	unblock := out.Block()
+	first := make(chan answer, 1)
+	go func() { first <- post(60) }()
+	out.WaitBlocked(t, 1)
+	wantRefusal(t, post(60), 503, "too many large requests at once")
+	unblock()
+	if got := <-first; got.status != 202 {
+		t.Errorf("the first: %d %s", got.status, got.body)
+	}
+	sourcetest.Eventually(t, "room for the second", func() bool { return post(60).status == 202 })
+}
