@@ -87,8 +87,9 @@ type patternProblemError struct {
 	message string
 }
 
-func (p *patternProblemError) Error() string { return p.message }
-func (p *patternProblemError) Path() []any   { return p.path }
+func (p *patternProblemError) Error() string   { return "somewhere: " + p.message }
+func (p *patternProblemError) Path() []any     { return p.path }
+func (p *patternProblemError) Message() string { return p.message }
 
 // checkPattern knows one rule: data.key is a list of objects with the key
 // suffix.

@@ -19,7 +19,8 @@ type Kinds struct {
 	Sources, Sinks map[string]func() Section
 	// Pattern compiles the pattern of a trigger, given as a JSON value (its
 	// numbers are json.Number). It may be nil. Its error may be several, joined;
-	// one that has a method Path() []any is shown at that place below `when`.
+	// one that has a method Path() []any is shown at that place below `when`, with
+	// what its Message() string says, if it has that too.
 	Pattern func(value any) error
 }
 

@@ -245,7 +245,12 @@ func (r *reader) patternError(p part, err error) {
 			node = next
 		}
 	}
-	r.c.problem(at.pos, at, r.c.redact(printable(err.Error())))
+	message := err.Error()
+	var spoken interface{ Message() string }
+	if errors.As(err, &spoken) {
+		message = spoken.Message()
+	}
+	r.c.problem(at.pos, at, r.c.redact(printable(message)))
 }
 
 // limitsOf are what a function gives to the triggers that deliver to it.

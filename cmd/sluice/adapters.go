@@ -1,24 +1,43 @@
 package main
 
 import (
+	"time"
+
 	"sluice/config"
+	"sluice/router/pattern"
 	"sluice/sinks"
+	sinkhttp "sluice/sinks/http"
 	"sluice/sources"
+	sourcecron "sluice/sources/cron"
+	sourcehttp "sluice/sources/http"
+	sources3 "sluice/sources/s3"
 )
 
-// sourceAdapters is the one list of sources.
+// sourceAdapters is the one list of sources. The cron sources of a program
+// share one scheduler.
 func sourceAdapters() []sources.Adapter {
-	return []sources.Adapter{}
+	return []sources.Adapter{
+		sourcecron.Adapter(sourcecron.NewScheduler(time.Now)),
+		sourcehttp.Adapter(),
+		sources3.Adapter(),
+	}
 }
 
 // sinkAdapters is the one list of sinks.
 func sinkAdapters() []sinks.Adapter {
-	return []sinks.Adapter{}
+	return []sinks.Adapter{
+		sinkhttp.Adapter(),
+	}
 }
 
-// kinds tells the configuration which sources and sinks there are.
+// kinds tells the configuration which sources and sinks there are, and how a
+// pattern is checked. It is called once for each load.
 func kinds() config.Kinds {
-	known := config.Kinds{Sources: map[string]func() config.Section{}, Sinks: map[string]func() config.Section{}}
+	known := config.Kinds{
+		Sources: map[string]func() config.Section{},
+		Sinks:   map[string]func() config.Section{},
+		Pattern: checkPattern,
+	}
 	for _, adapter := range sourceAdapters() {
 		known.Sources[adapter.Kind] = func() config.Section { return adapter.Config() }
 	}
@@ -26,4 +45,9 @@ func kinds() config.Kinds {
 		known.Sinks[adapter.Kind] = func() config.Section { return adapter.Config() }
 	}
 	return known
+}
+
+func checkPattern(value any) error {
+	_, err := pattern.FromValue(value)
+	return err
 }

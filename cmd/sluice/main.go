@@ -87,6 +87,8 @@ func commands() []struct {
 		build func(*app) *cobra.Command
 	}{
 		{groupConfig, newValidateCommand},
+		{groupConfig, newPatternCommand},
+		{groupConfig, newCronCommand},
 	}
 }
 
@@ -140,13 +142,14 @@ func refuseUnknown(cmd *cobra.Command) {
 		return
 	}
 	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
 		message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-		if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
-			message += fmt.Sprintf("; did you mean %q?", close[0])
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			message += fmt.Sprintf("; did you mean %q?", near[0])
 		}
 		return exitWithf(exitUsage, "%s\nSee '%s --help'.", message, cmd.CommandPath())
 	}
