@@ -50,13 +50,18 @@ func (p *pool) converse(c *connection, req *fasthttp.Request, resp *fasthttp.Res
 	r := p.reader(c)
 	defer p.releaseReader(r)
 	if err := p.write(c, req); err != nil {
-		return false, p.earlyAnswer(c, r, resp, err)
+		return false, earlyAnswer(r, resp, err)
 	}
+	return read(resp, r, c.reused)
+}
+
+// read reads an answer, and tells whether its connection can be used again.
+func read(resp *fasthttp.Response, r *bufio.Reader, reused bool) (keep bool, err error) {
 	err = resp.ReadLimitBody(r, int(MaxResponse))
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		return false, errCut
-	case errors.Is(err, io.EOF) && c.reused:
+	case errors.Is(err, io.EOF) && reused:
 		return false, errors.New("the connection was closed before the answer; it had been idle, so that the request may not have been read")
 	case errors.Is(err, io.EOF):
 		return false, errors.New("the connection was closed before the answer")
@@ -77,7 +82,7 @@ func (p *pool) write(c *connection, req *fasthttp.Request) error {
 
 // earlyAnswer looks for the refusal of a server that has answered and closed
 // without reading the whole request. Any other answer is not believed.
-func (p *pool) earlyAnswer(c *connection, r *bufio.Reader, resp *fasthttp.Response, writeErr error) error {
+func earlyAnswer(r *bufio.Reader, resp *fasthttp.Response, writeErr error) error {
 	err := resp.ReadLimitBody(r, int(MaxResponse))
 	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
 		err = errCut

@@ -20,8 +20,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // build returns the sink of a configuration whose url is set.
-func build(t testing.TB, url string, change ...func(*sinkhttp.Config)) sinks.Sink {
-	t.Helper()
+func build(tb testing.TB, url string, change ...func(*sinkhttp.Config)) sinks.Sink {
+	tb.Helper()
 	c := sinkhttp.NewConfig()
 	c.URL = url
 	for _, f := range change {
@@ -29,24 +29,24 @@ func build(t testing.TB, url string, change ...func(*sinkhttp.Config)) sinks.Sin
 	}
 	s, err := c.Sink(sinks.Env{Name: "resize", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	closer, ok := s.(sinks.Closer)
 	if !ok {
-		t.Fatal("the sink cannot be closed")
+		tb.Fatal("the sink cannot be closed")
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := closer.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
 }
 
-func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
-	t.Helper()
+func serve(tb testing.TB, handler http.HandlerFunc) *httptest.Server {
+	tb.Helper()
 	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	return server
 }
 
@@ -67,9 +67,9 @@ func attempt(events ...*event.Event) sinks.Attempt {
 }
 
 // deliver makes one attempt within ten seconds.
-func deliver(t testing.TB, s sinks.Sink, events ...*event.Event) (sinks.Response, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+func deliver(tb testing.TB, s sinks.Sink, events ...*event.Event) (sinks.Response, error) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Second)
 	defer cancel()
 	if len(events) == 0 {
 		events = []*event.Event{sample()}

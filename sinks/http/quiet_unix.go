@@ -3,6 +3,7 @@
 package http
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -41,5 +42,5 @@ func (p *probe) quiet() bool {
 		return true
 	}
 	err := p.raw.Read(p.look)
-	return err == nil && (p.err == syscall.EAGAIN || p.err == syscall.EINTR)
+	return err == nil && (errors.Is(p.err, syscall.EAGAIN) || errors.Is(p.err, syscall.EINTR))
 }

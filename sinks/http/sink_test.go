@@ -30,7 +30,8 @@ type request struct {
 }
 
 // recorder answers 204 and keeps the last request.
-func recorder(t testing.TB) (url string, last func() request) {
+func recorder(t *testing.T) (url string, last func() request) {
+	t.Helper()
 	var mu sync.Mutex
 	var seen request
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -30,6 +30,7 @@ func (w *suiteWorker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	hold := w.hold
 	w.mu.Unlock()
 	switch sinktest.Behaviour(w.behaviour.Load()) {
+	case sinktest.Succeed:
 	case sinktest.Fail:
 		rw.WriteHeader(http.StatusInternalServerError)
 	case sinktest.Refuse:

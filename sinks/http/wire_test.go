@@ -17,11 +17,11 @@ import (
 )
 
 // rawServer lets talk handle each connection, which is closed afterwards.
-func rawServer(t testing.TB, talk func(n int, c net.Conn, r *bufio.Reader)) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func rawServer(tb testing.TB, talk func(n int, c net.Conn, r *bufio.Reader)) string {
+	tb.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -31,21 +31,25 @@ func rawServer(t testing.TB, talk func(n int, c net.Conn, r *bufio.Reader)) stri
 				return
 			}
 			all.Go(func() {
-				defer c.Close()
-				stop := context.AfterFunc(t.Context(), func() { c.Close() })
+				defer shut(c)
+				stop := context.AfterFunc(tb.Context(), func() { shut(c) })
 				defer stop()
 				talk(n, c, bufio.NewReader(c))
 			})
 		}
 	})
-	t.Cleanup(func() {
-		listener.Close()
+	tb.Cleanup(func() {
+		shut(listener)
 		all.Wait()
 	})
 	return "http://" + listener.Addr().String()
 }
 
+// shut closes what the other side may have closed.
+func shut(c io.Closer) { _ = c.Close() }
+
 func readRequest(t *testing.T, r *bufio.Reader) bool {
+	t.Helper()
 	req, err := http.ReadRequest(r)
 	if err != nil {
 		return false
@@ -135,7 +139,7 @@ func TestAConnectionThatIsNotQuietIsNotUsed(t *testing.T) {
 					if n == 0 {
 						time.AfterFunc(50*time.Millisecond, func() {
 							_, _ = io.WriteString(c, parting)
-							c.Close()
+							shut(c)
 							close(gone)
 						})
 						_, _ = r.Peek(1)
@@ -216,12 +220,12 @@ func TestSlowServersEndWithTheContext(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
-	listener.Close()
+	shut(listener)
 	_, err = deliver(t, build(t, "http://"+address))
 	if want := "cannot connect: dial tcp " + address + ": connect: connection refused"; decision(err) != "retry" || err.Error() != want {
 		t.Errorf("%v", err)

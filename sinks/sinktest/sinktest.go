@@ -125,11 +125,12 @@ func attempt(try int, numbers ...int) sinks.Attempt {
 	return a
 }
 
-func (b *bench) deliver(t *testing.T, a sinks.Attempt) (sinks.Response, error) {
+func (b *bench) deliver(t *testing.T, a sinks.Attempt) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return b.sink.Deliver(ctx, a)
+	_, err := b.sink.Deliver(ctx, a)
+	return err
 }
 
 // await polls until the worker has received n deliveries.
@@ -149,7 +150,8 @@ func (b *bench) await(t *testing.T, n int) []Received {
 }
 
 func delivers(t *testing.T, b *bench) {
-	if _, err := b.deliver(t, attempt(3, 1)); err != nil {
+	t.Helper()
+	if err := b.deliver(t, attempt(3, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := b.await(t, 1)[0], (Received{ID: "inc.1.test", Attempt: 3, Data: `{"n":1}`}); got != want {
@@ -158,12 +160,13 @@ func delivers(t *testing.T, b *bench) {
 }
 
 func failureIsTriedAgain(t *testing.T, b *bench) {
+	t.Helper()
 	b.worker.Behave(Fail)
-	if _, err := b.deliver(t, attempt(1, 1)); err == nil || sinks.IsPermanent(err) {
+	if err := b.deliver(t, attempt(1, 1)); err == nil || sinks.IsPermanent(err) {
 		t.Fatalf("the failure came as %v", err)
 	}
 	b.worker.Behave(Succeed)
-	if _, err := b.deliver(t, attempt(2, 1)); err != nil {
+	if err := b.deliver(t, attempt(2, 1)); err != nil {
 		t.Fatal(err)
 	}
 	got := b.await(t, 2)
@@ -173,35 +176,39 @@ func failureIsTriedAgain(t *testing.T, b *bench) {
 }
 
 func refusalIsPermanent(t *testing.T, b *bench) {
+	t.Helper()
 	b.worker.Behave(Refuse)
-	if _, err := b.deliver(t, attempt(1, 1)); !sinks.IsPermanent(err) {
+	if err := b.deliver(t, attempt(1, 1)); !sinks.IsPermanent(err) {
 		t.Errorf("the refusal came as %v", err)
 	}
 }
 
 func brokenAnswer(t *testing.T, b *bench) {
+	t.Helper()
 	b.worker.Behave(Break)
-	if _, err := b.deliver(t, attempt(1, 1)); err == nil || sinks.IsPermanent(err) {
+	if err := b.deliver(t, attempt(1, 1)); err == nil || sinks.IsPermanent(err) {
 		t.Errorf("the broken answer came as %v", err)
 	}
 	b.await(t, 1) // and not more: the repetition is the trigger's
 	b.worker.Behave(Succeed)
-	if _, err := b.deliver(t, attempt(2, 1)); err != nil {
+	if err := b.deliver(t, attempt(2, 1)); err != nil {
 		t.Errorf("after a broken answer: %v", err)
 	}
 }
 
 func nobodyThere(t *testing.T, b *bench) {
-	if _, err := b.deliver(t, attempt(1, 1)); err != nil {
+	t.Helper()
+	if err := b.deliver(t, attempt(1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	b.worker.Stop()
-	if _, err := b.deliver(t, attempt(1, 2)); err == nil || sinks.IsPermanent(err) {
+	if err := b.deliver(t, attempt(1, 2)); err == nil || sinks.IsPermanent(err) {
 		t.Errorf("nobody there came as %v", err)
 	}
 }
 
 func endsWithDeadline(t *testing.T, b *bench) {
+	t.Helper()
 	b.worker.Behave(Hang)
 	defer b.worker.Behave(Succeed)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -213,6 +220,7 @@ func endsWithDeadline(t *testing.T, b *bench) {
 }
 
 func endsWhenCancelled(t *testing.T, b *bench) {
+	t.Helper()
 	b.worker.Behave(Hang)
 	defer b.worker.Behave(Succeed)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -242,6 +250,7 @@ func endsSoon(t *testing.T, deliver func() error, want error) {
 }
 
 func cancelledBefore(t *testing.T, b *bench) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := b.sink.Deliver(ctx, attempt(1, 1)); !errors.Is(err, context.Canceled) {
@@ -253,9 +262,10 @@ func cancelledBefore(t *testing.T, b *bench) {
 }
 
 func oneRequest(t *testing.T, b *bench) {
+	t.Helper()
 	for i, behaviour := range []Behaviour{Succeed, Fail, Refuse, Break, Succeed} {
 		b.worker.Behave(behaviour)
-		_, err := b.deliver(t, attempt(1, i))
+		err := b.deliver(t, attempt(1, i))
 		if (err == nil) != (behaviour == Succeed) {
 			t.Errorf("delivery %d ended with %v", i, err)
 		}
@@ -264,12 +274,13 @@ func oneRequest(t *testing.T, b *bench) {
 }
 
 func manyAtOnce(t *testing.T, b *bench) {
+	t.Helper()
 	const workers, each = 32, 20
 	var all sync.WaitGroup
 	for w := range workers {
 		all.Go(func() {
 			for i := range each {
-				if _, err := b.deliver(t, attempt(1, w*each+i)); err != nil {
+				if err := b.deliver(t, attempt(1, w*each+i)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -288,12 +299,13 @@ func manyAtOnce(t *testing.T, b *bench) {
 }
 
 func batch(t *testing.T, b *bench) {
-	if _, err := b.deliver(t, attempt(1, 1, 2, 3)); err != nil {
+	t.Helper()
+	if err := b.deliver(t, attempt(1, 1, 2, 3)); err != nil {
 		t.Fatal(err)
 	}
 	b.await(t, 3)
 	b.worker.Behave(Fail)
-	_, err := b.deliver(t, attempt(1, 4, 5))
+	err := b.deliver(t, attempt(1, 4, 5))
 	var partial *sinks.PartialError
 	if err == nil || errors.As(err, &partial) && (partial.Failed[0] == nil || partial.Failed[1] == nil || len(partial.Failed) != 2) {
 		t.Errorf("a batch that failed ended with %v", err)
@@ -301,8 +313,9 @@ func batch(t *testing.T, b *bench) {
 }
 
 func leavesTheEvent(t *testing.T, b *bench) {
+	t.Helper()
 	a := attempt(1, 7)
-	if _, err := b.deliver(t, a); err != nil {
+	if err := b.deliver(t, a); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(a.Deliveries[0].Event, sample(7)) {
@@ -312,11 +325,12 @@ func leavesTheEvent(t *testing.T, b *bench) {
 
 // leavesNothing counts goroutines only where the worker was there before.
 func leavesNothing(t *testing.T, f Fixture) {
+	t.Helper()
 	worker := f.Worker(t)
 	before := goleak.IgnoreCurrent()
 	b := &bench{worker: worker, sink: f.Sink(t)}
 	for i := range 10 {
-		if _, err := b.deliver(t, attempt(1, i)); err != nil {
+		if err := b.deliver(t, attempt(1, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
