@@ -2,6 +2,7 @@ package cron
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -75,15 +76,15 @@ func dateText(w wall) string { return time.Unix(w, 0).UTC().Format("2006-01-02 1
 
 // span prints a length of time without the units that are nought.
 func span(seconds int64) string {
-	var text string
+	var text strings.Builder
 	for _, unit := range []struct {
 		length int64
 		name   string
 	}{{3600, "h"}, {60, "m"}, {1, "s"}} {
 		if n := seconds / unit.length; n > 0 {
-			text += fmt.Sprintf("%d%s", n, unit.name)
+			fmt.Fprintf(&text, "%d%s", n, unit.name)
 		}
 		seconds %= unit.length
 	}
-	return text
+	return text.String()
 }

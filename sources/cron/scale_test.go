@@ -42,7 +42,7 @@ func (l *late) count() int {
 	return len(l.lates)
 }
 
-func startMany(tb testing.TB, ctx context.Context, scheduler *Scheduler, out *late, expression func(i int) string) (stopped *sync.WaitGroup) {
+func startMany(ctx context.Context, tb testing.TB, scheduler *Scheduler, out *late, expression func(i int) string) (stopped *sync.WaitGroup) {
 	tb.Helper()
 	stopped = &sync.WaitGroup{}
 	for i := range manySchedules {
@@ -66,7 +66,7 @@ func TestManySchedules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		out := &late{}
-		stopped := startMany(t, ctx, NewScheduler(time.Now), out, func(i int) string { return fmt.Sprintf("%d * * * * *", i%60) })
+		stopped := startMany(ctx, t, NewScheduler(time.Now), out, func(i int) string { return fmt.Sprintf("%d * * * * *", i%60) })
 		wait(time.Minute)
 		if n := out.count(); n != manySchedules {
 			t.Errorf("%d ticks, want %d", n, manySchedules)
@@ -87,7 +87,7 @@ func BenchmarkSchedules(b *testing.B) {
 	runtime.ReadMemStats(&before)
 	ctx, cancel := context.WithCancel(b.Context())
 	out := &late{}
-	stopped := startMany(b, ctx, NewScheduler(time.Now), out, func(int) string { return "@every 1s" })
+	stopped := startMany(ctx, b, NewScheduler(time.Now), out, func(int) string { return "@every 1s" })
 	await := func(n int) {
 		for out.count() < n {
 			runtime.Gosched()

@@ -10,24 +10,24 @@ import (
 	"pgregory.net/rapid"
 )
 
-func mustParse(t testing.TB, expression, zone string) *Schedule {
-	t.Helper()
+func mustParse(tb testing.TB, expression, zone string) *Schedule {
+	tb.Helper()
 	location, err := LoadZone(zone)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	schedule, err := Parse(expression, location)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return schedule
 }
 
-func mustTime(t testing.TB, text string) time.Time {
-	t.Helper()
+func mustTime(tb testing.TB, text string) time.Time {
+	tb.Helper()
 	parsed, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return parsed
 }

@@ -91,10 +91,12 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 
 // unlessDone returns err, or nil when ctx has ended: then err comes from that.
 func unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 // begin finds out where to go on. A schedule that is new, or not the one that the
