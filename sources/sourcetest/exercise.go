@@ -34,8 +34,8 @@ type Upstream struct {
 	// Again shows the source the things of the last Send once more; nil where
 	// the upstream never does. It is called while the source runs.
 	Again func(ctx context.Context) error
-	// Acked returns how many things the upstream has been told are safe; nil
-	// where it is not told.
+	// Acked returns how many things the upstream has been told are safe, each
+	// counted once; nil where it is not told, which makes the suite weaker.
 	Acked func() int
 	// Keeps says that the upstream keeps things while the source is away, so
 	// that Send may be called between two runs.
@@ -245,9 +245,12 @@ func again(t *testing.T, u Upstream) {
 	if err := u.Again(ctx); err != nil {
 		t.Fatalf("again: %v", err)
 	}
+	// When the next thing is through, what came before it is too.
 	sending(t, u, 1)()
-	wantEvents(t, out, 6)
+	out.Wait(t, 6)
+	awaitAcked(t, u, 6)
 	stop()
+	wantEvents(t, out, 6)
 }
 
 func stopsIdle(t *testing.T, u Upstream) {
