@@ -184,22 +184,25 @@ type patternAnswer struct {
 
 // patternCases answers each line of a file, as soon as it has read it.
 func (a *app) patternCases(path string) error {
-	input := a.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return exitWithf(exitNotFound, "there is no file %q", path)
-		} else if err != nil {
-			return err
-		}
-		defer file.Close()
-		input = file
+	if path == "-" {
+		return answerCases(a.stdin, a.stdout)
 	}
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return exitWithf(exitNotFound, "there is no file %q", path)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(answerCases(file, a.stdout), file.Close())
+}
+
+func answerCases(input io.Reader, output io.Writer) error {
 	lines := bufio.NewReaderSize(input, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(line) > 0 {
-			if err := writePatternLine(a.stdout, answerCase(line)); err != nil {
+			if err := writePatternLine(output, answerCase(line)); err != nil {
 				return fmt.Errorf("writing an answer: %w", err)
 			}
 		}

@@ -50,6 +50,7 @@ func BenchmarkIndex(b *testing.B) {
 }
 
 func benchmarkIndex(b *testing.B, x *Index, e *event.Event) {
+	b.Helper()
 	ids := make([]int, 0, 1)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -63,21 +63,16 @@ func (s *span) contains(n float64) bool {
 
 // A leaf is a value of an event that is no object and no list.
 type leaf struct {
-	kind    kind
-	text    string
-	number  float64
-	exact   bool
-	address netip.Addr
+	kind   kind
+	exact  bool // number is the value
+	text   string
+	number float64
 }
 
 func newLeaf(kind kind, text string) leaf {
 	l := leaf{kind: kind, text: text}
-	switch kind {
-	case kindNumber:
+	if kind == kindNumber {
 		l.number, l.exact = comparable64(text)
-	case kindString:
-		l.address, _ = parseAddress(text)
-	default:
 	}
 	return l
 }
@@ -118,7 +113,7 @@ func (o *operand) equalsNumber(l *leaf) bool {
 func (o *operand) matchesText(op op, negate bool, l *leaf) bool {
 	switch op {
 	case opString:
-		return o.text == l.text || !negate && o.address.IsValid() && o.address == l.address
+		return o.text == l.text || !negate && o.address.IsValid() && o.sameAddress(l.text)
 	case opPrefix:
 		return strings.HasPrefix(l.text, o.text)
 	case opSuffix:
@@ -133,8 +128,14 @@ func (o *operand) matchesText(op op, negate bool, l *leaf) bool {
 	case opWildcard:
 		return o.wild.match(l.text)
 	default:
-		return l.address.IsValid() && o.block.Contains(l.address)
+		address, ok := parseAddress(l.text)
+		return ok && o.block.Contains(address)
 	}
+}
+
+func (o *operand) sameAddress(text string) bool {
+	address, ok := parseAddress(text)
+	return ok && address == o.address
 }
 
 // String writes the clause as a pattern does.

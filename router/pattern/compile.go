@@ -8,8 +8,11 @@ import (
 	"strings"
 )
 
-// maxBranches is how many combinations of "$or" a pattern may have.
-const maxBranches = 1000
+// The bounds on what becomes of a pattern; they are those of the reference.
+const (
+	maxBranches = 1000 // combinations of "$or"
+	maxFields   = 256  // fields in each of them
+)
 
 // orName is the key that holds alternatives.
 const orName = "$or"
@@ -39,6 +42,8 @@ type field struct {
 	rank    int  // its place in the branch
 	absent  bool // it matches if there is no such field
 	exact   map[string]struct{}
+	// canonical is what the field asks for, written in one way only.
+	canonical string
 }
 
 // A node is a step of the paths of a branch; its fields begin with the path to
@@ -217,7 +222,7 @@ func fork(branches [][]*field) [][]*field {
 	return forked
 }
 
-// leaf adds a field to every branch. Written twice, the last one counts.
+// leaf reads a field.
 func (c *compiler) leaf(v *value) error {
 	if len(v.items) == 0 {
 		return c.fail(v.offset, "an empty list matches nothing; write at least one value, or leave the field out")
@@ -234,18 +239,27 @@ func (c *compiler) leaf(v *value) error {
 		f.absent = f.absent || clause.op == opAbsent
 	}
 	f.index()
+	f.canonical = f.describe()
+	return c.ask(f, v.offset)
+}
+
+// ask adds a field to every branch. Written twice, the last one counts.
+func (c *compiler) ask(f *field, offset int) error {
 	if len(c.branches) == 0 {
 		c.branches = [][]*field{nil}
 	}
 	for i, b := range c.branches {
 		at := slices.IndexFunc(b, func(other *field) bool { return other.path == f.path })
 		switch {
-		case at < 0:
-			c.branches[i] = append(b, f)
-		case c.unordered:
-			return c.fail(v.offset, "the field %s is asked for twice, here and at %s; ask for it once", f.path, pathString(b[at].where))
-		default:
+		case at >= 0 && c.unordered:
+			return c.fail(offset, "the field %s is asked for twice, here and at %s; ask for it once", f.path, pathString(b[at].where))
+		case at >= 0:
 			b[at] = f
+		case len(b) == maxFields:
+			c.complex = true
+			return c.fail(offset, "the pattern asks for more than %d fields; ask for fewer", maxFields)
+		default:
+			c.branches[i] = append(b, f)
 		}
 	}
 	return nil
@@ -327,47 +341,4 @@ func (n *node) add(f *field) {
 		n.kids = append(n.kids, &node{key: key, depth: n.depth + 1})
 	}
 	n.kids[i].add(f)
-}
-
-// checkWildcards refuses wildcards that together are too complex. They count
-// together if they look at the same field after the same fields before it.
-func (p *Pattern) checkWildcards() error {
-	groups := map[string]*wildcards{}
-	for _, b := range p.branches {
-		before := ""
-		for _, f := range b.fields {
-			name := before + f.path
-			if groups[name] == nil {
-				groups[name] = &wildcards{}
-			}
-			for i := range f.clauses {
-				if err := groups[name].add(&f.clauses[i]); err != nil {
-					return err
-				}
-			}
-			before += f.canonical() + "\x00"
-		}
-	}
-	return nil
-}
-
-// wildcards are those that look at one field.
-type wildcards struct {
-	all   []*wildcard
-	texts []string
-}
-
-func (g *wildcards) add(c *clause) error {
-	for i := range c.operands {
-		o := &c.operands[i]
-		if o.wild == nil || slices.Contains(g.texts, o.text) {
-			continue
-		}
-		g.texts = append(g.texts, o.text)
-		g.all = append(g.all, o.wild)
-		if len(g.all) >= maxComplexity || complexity(g.all) >= maxComplexity {
-			return &Error{path: c.path, offset: c.offset, message: "too complex: the wildcards of this field have ten or more beginnings that one text can match at the same time; use fewer *, or fewer repetitions after a *"}
-		}
-	}
-	return nil
 }

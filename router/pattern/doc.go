@@ -42,7 +42,17 @@
 //   - equals-ignore-case allows each character in its upper and its lower case,
 //     which is not symmetric: ß allows SS, but SS does not allow ß.
 //
-// Three things differ on purpose. Characters outside of the basic plane and
+// # Limits
+//
+// A pattern has at most 256 KiB, 100 levels, 1000 combinations of "$or" and 256
+// fields in each; the last two are those of the reference. Matching takes time
+// in proportion to the event and the pattern. A pattern that asks for absent
+// fields in nested lists could take more; a match is given up as failed after
+// about a million steps.
+//
+// # What differs on purpose
+//
+// Three things do. Characters outside of the basic plane and
 // titlecase characters equal themselves under equals-ignore-case. An empty list
 // below anything-but with an operator is refused. A pattern that was read into
 // a map (FromValue) may not ask for a field twice, since a map has no order.

@@ -10,8 +10,8 @@ import (
 	"unicode"
 )
 
-// canonical writes what a field asks for in one way only.
-func (f *field) canonical() string {
+// describe writes what a field asks for in one way only.
+func (f *field) describe() string {
 	texts := make([]string, len(f.clauses))
 	for i := range f.clauses {
 		texts[i] = f.clauses[i].String()
@@ -20,21 +20,20 @@ func (f *field) canonical() string {
 	return jsonString(f.path) + ":[" + strings.Join(slices.Compact(texts), ",") + "]"
 }
 
-func (b *branch) canonical() string {
-	texts := make([]string, len(b.fields))
-	for i, f := range b.fields {
-		texts[i] = f.canonical()
-	}
-	return "{" + strings.Join(texts, ",") + "}"
-}
-
+// fingerprint hashes the fields of each branch, and then the hashes in an order
+// that does not depend on that of the branches.
 func fingerprint(branches []*branch) string {
-	texts := make([]string, len(branches))
+	sums := make([]string, len(branches))
 	for i, b := range branches {
-		texts[i] = b.canonical()
+		h := sha256.New()
+		for _, f := range b.fields {
+			h.Write([]byte(f.canonical))
+			h.Write([]byte{'\n'})
+		}
+		sums[i] = string(h.Sum(nil))
 	}
-	slices.Sort(texts)
-	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(texts), "\n")))
+	slices.Sort(sums)
+	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(sums), "")))
 	return hex.EncodeToString(sum[:16])
 }
 

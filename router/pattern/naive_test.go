@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"regexp"
@@ -70,9 +71,7 @@ func (p naivePattern) expand(rules []naiveRule, path string) []naiveRule {
 				var copied []naiveRule
 				for _, rule := range rules {
 					c := naiveRule{}
-					for k, v := range rule {
-						c[k] = v
-					}
+					maps.Copy(c, rule)
 					copied = append(copied, c)
 				}
 				all = append(all, branch.expand(copied, path)...)
@@ -138,9 +137,7 @@ func (f *naiveFlattener) walk(n naiveNode, path string, in map[int]int) {
 			inside := in
 			if v.kind == "object" || v.kind == "array" {
 				inside = map[int]int{id: i}
-				for k, v := range in {
-					inside[k] = v
-				}
+				maps.Copy(inside, in)
 			}
 			f.walk(v, path, inside)
 		}
@@ -195,10 +192,7 @@ func (r naiveRule) satisfied(paths []string, fields []naiveField, chosen map[int
 }
 
 func naiveUnion(a, b map[int]int) (map[int]int, bool) {
-	union := map[int]int{}
-	for k, v := range a {
-		union[k] = v
-	}
+	union := maps.Clone(a)
 	for k, v := range b {
 		if old, found := union[k]; found && old != v {
 			return nil, false

@@ -65,7 +65,7 @@ func (c *compiler) operator(v *value) (clause, error) {
 		err = c.cidr(&made, &m.value)
 	default:
 		made.op = map[string]op{"exactly": opString, foldName: opFold, "wildcard": opWildcard}[m.key]
-		err = c.text(&made, m.key, &m.value)
+		err = c.add(&made, m.key, &m.value)
 	}
 	if err == nil && len(v.members) > 1 {
 		second := v.members[1]
@@ -102,8 +102,6 @@ func (c *compiler) add(made *clause, name string, v *value) error {
 	}
 	o := operand{text: v.text}
 	switch made.op {
-	case opString:
-		o.address, _ = parseAddress(v.text)
 	case opFold, opPrefixFold, opSuffixFold:
 		o.fold = newFold(v.text)
 	case opWildcard:
@@ -116,10 +114,6 @@ func (c *compiler) add(made *clause, name string, v *value) error {
 	}
 	made.operands = append(made.operands, o)
 	return nil
-}
-
-func (c *compiler) text(made *clause, name string, v *value) error {
-	return c.add(made, name, v)
 }
 
 // affix reads a prefix or suffix: a string, or {"equals-ignore-case": string}.

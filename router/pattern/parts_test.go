@@ -50,7 +50,8 @@ func TestComplexity(t *testing.T) {
 			w.tokens = w.tokens[1 : len(w.tokens)-1]
 			wildcards = append(wildcards, w)
 		}
-		if got := complexity(wildcards); got != test.want {
+		budget := searchBudget
+		if got := complexity(wildcards, &budget); got != test.want {
 			t.Errorf("%q: got %d, want %d", test.wildcards, got, test.want)
 		}
 	}

@@ -126,6 +126,7 @@ var verdicts = []struct {
 	{"cidr, mixed spelling", `{"a":"::ffff:10.0.0.1"}`, `{"a":[{"cidr":"10.0.0.0/8"}]}`, false},
 	{"an address in another spelling", `{"a":"0:0:0:0:0:0:0:1"}`, `{"a":["::1"]}`, true},
 	{"an address with zeros in front", `{"a":"010.000.000.001"}`, `{"a":["10.0.0.1"]}`, true},
+	{"exactly is about the spelling", `{"a":"0:0:0:0:0:0:0:1"}`, `{"a":[{"exactly":"::1"}]}`, false},
 	{"another address", `{"a":"10.0.0.2"}`, `{"a":["10.0.0.1"]}`, false},
 	{"nearly an address", `{"a":"08:23"}`, `{"a":["08:23"]}`, true},
 	{"anything but an address is about its spelling", `{"a":"::1"}`, `{"a":[{"anything-but":"0::1"}]}`, true},

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRefusals(t *testing.T) {
@@ -121,8 +122,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(test.pattern, func(t *testing.T) {
 			_, err := Compile([]byte(test.pattern))
-			var problem *Error
-			if !errors.As(err, &problem) {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Fatalf("got %v, want an *Error", err)
 			}
 			if err.Error() != test.want {
@@ -148,6 +148,7 @@ func TestRefusedLimits(t *testing.T) {
 		{"size", `{"a":["` + strings.Repeat("x", maxSize) + `"]}`, `the pattern has 262154 bytes; 262144 is the most`},
 		{"depth", strings.Repeat(`{"a":`, 101) + `[1]` + strings.Repeat("}", 101), `nested more than 100 levels deep`},
 		{"combinations", `{` + or(32, "a") + `,"b":{` + or(32, "c") + `}}`, `the "$or" lists make more than 1000 combinations; use fewer of them, or more triggers`},
+		{"fields", `{"x":{` + fields(257) + `}}`, `line 1, column 2720: x.f256: the pattern asks for more than 256 fields; ask for fewer`},
 		{"wildcards of one field", `{"a":[` + strings.Join(ten, ",") + `]}`, `too complex: the wildcards of this field`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -159,6 +160,41 @@ func TestRefusedLimits(t *testing.T) {
 	}
 	if _, err := Compile([]byte(`{` + or(31, "a") + `,"b":{` + or(32, "c") + `}}`)); err != nil {
 		t.Errorf("992 combinations: %v", err)
+	}
+}
+
+func fields(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`"f%d":[1]`, i)
+	}
+	return strings.Join(all, ",")
+}
+
+// The largest patterns are compiled or refused in little time.
+func TestLargePatterns(t *testing.T) {
+	or := make([]string, 1000)
+	for i := range or {
+		or[i] = fmt.Sprintf(`{"w%d":[{"wildcard":"*a%d*b*c"}]}`, i, i)
+	}
+	list := make([]string, 15000)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"text %d"`, i)
+	}
+	for name, raw := range map[string]string{
+		"branches":        `{"x":{` + fields(255) + `},"$or":[` + strings.Join(or, ",") + `]}`,
+		"values":          `{"x":[` + strings.Join(list, ",") + `]}`,
+		"a long wildcard": `{"x":[{"wildcard":"*` + strings.ReplaceAll(strings.Join(list[:2000], ","), `"`, "") + `"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			if _, err := Compile([]byte(raw)); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("took %s", took)
+			}
+		})
 	}
 }
 

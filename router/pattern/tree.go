@@ -115,10 +115,13 @@ func (b *builder) items(n int32) {
 // word reads a number or one of true, false and null.
 func (b *builder) word() string {
 	start := b.at
-	for b.at < len(b.text) && !strings.ContainsRune(" \t\r\n,]}", rune(b.text[b.at])) {
-		b.at++
+	for ; b.at < len(b.text); b.at++ {
+		switch b.text[b.at] {
+		case ' ', '\t', '\r', '\n', ',', ']', '}':
+			return b.text[start:b.at]
+		}
 	}
-	return b.text[start:b.at]
+	return b.text[start:]
 }
 
 // string reads a string; what is not valid in it becomes U+FFFD.

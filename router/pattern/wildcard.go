@@ -1,6 +1,8 @@
 package pattern
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,17 +70,71 @@ func (w *wildcard) match(text string) bool {
 }
 
 // maxComplexity is the bound at which wildcards are refused, and searchBudget
-// bounds the search that finds it out.
+// bounds the searches that find it out, for one pattern.
 const (
 	maxComplexity = 10
-	searchBudget  = 200_000
+	searchBudget  = 1_000_000
 )
+
+// wildcards are those that look at one field.
+type wildcards struct {
+	all   []*wildcard
+	texts []string
+}
+
+// add adds those of a clause, and tells whether there were new ones.
+func (g *wildcards) add(c *clause) bool {
+	before := len(g.all)
+	for i := range c.operands {
+		o := &c.operands[i]
+		if o.wild != nil && !slices.Contains(g.texts, o.text) && len(g.all) < maxComplexity {
+			g.texts = append(g.texts, o.text)
+			g.all = append(g.all, o.wild)
+		}
+	}
+	return len(g.all) > before
+}
+
+// checkWildcards refuses wildcards that together are too complex. They count
+// together if they look at the same field after the same fields before it.
+func (p *Pattern) checkWildcards() error {
+	groups := map[string]*wildcards{}
+	budget := searchBudget
+	for _, b := range p.branches {
+		before := ""
+		for _, f := range b.fields {
+			name := before + f.path
+			if groups[name] == nil {
+				groups[name] = &wildcards{}
+			}
+			if err := groups[name].check(f, &budget); err != nil {
+				return err
+			}
+			sum := sha256.Sum256([]byte(before + f.canonical))
+			before = string(sum[:])
+		}
+	}
+	return nil
+}
+
+func (g *wildcards) check(f *field, budget *int) error {
+	var last *clause
+	for i := range f.clauses {
+		if c := &f.clauses[i]; (c.op == opWildcard) && g.add(c) {
+			last = c
+		}
+	}
+	if last == nil || complexity(g.all, budget) < maxComplexity {
+		return nil
+	}
+	return &Error{path: last.path, offset: last.offset, message: "too complex: the wildcards of this field have ten or more beginnings that one text can match at the same time; use fewer *, or fewer repetitions after a *"}
+}
 
 // complexity is the highest number of beginnings of the wildcards that one text
 // can match at the same time, or maxComplexity if it is at least that. "*aa" has
 // complexity 3: the text aa matches *, *a and *aa.
-func complexity(wildcards []*wildcard) int {
-	s := &search{wildcards: wildcards, seen: map[string]bool{}, budget: searchBudget}
+func complexity(wildcards []*wildcard, budget *int) int {
+	s := &search{wildcards: wildcards, seen: map[string]bool{}, budget: budget}
 	var start []place
 	for i := range wildcards {
 		start = s.enter(start, place{i, 0})
@@ -103,7 +159,7 @@ type search struct {
 	seen      map[string]bool
 	pending   [][]place
 	highest   int
-	budget    int
+	budget    *int
 }
 
 func (s *search) token(p place) (int16, bool) {
@@ -140,7 +196,7 @@ func (s *search) nextBytes(set []place) []int16 {
 func (s *search) step(set []place, b int16) []place {
 	var next []place
 	for _, p := range set {
-		s.budget--
+		*s.budget--
 		if p.position > 0 && s.wildcards[p.wildcard].tokens[p.position-1] == star {
 			next = s.enter(next, p)
 		}
@@ -165,13 +221,25 @@ func (s *search) visit(set []place) {
 		}
 	}
 	s.highest = max(s.highest, count)
-	if s.budget <= 0 {
+	if *s.budget <= 0 {
 		s.highest = maxComplexity
 	}
-	key := fmt.Sprint(set)
-	if s.highest >= maxComplexity || len(set) == 0 || s.seen[key] {
+	if s.highest >= maxComplexity || len(set) == 0 {
+		return
+	}
+	key := setKey(set)
+	if s.seen[key] {
 		return
 	}
 	s.seen[key] = true
 	s.pending = append(s.pending, set)
+}
+
+func setKey(set []place) string {
+	key := make([]byte, 0, 5*len(set))
+	for _, p := range set {
+		key = append(key, byte(p.wildcard))
+		key = binary.LittleEndian.AppendUint32(key, uint32(p.position))
+	}
+	return string(key)
 }
