@@ -128,20 +128,20 @@ func newTickPlan(expression, timezone, from string, n int) (*tickPlan, error) {
 
 // print is for people.
 func (p *tickPlan) print(w io.Writer) error {
-	out := bufio.NewWriter(w)
+	var out strings.Builder
 	kind := "fixed-time job: a skipped time fires right after the gap, a repeated one once"
 	if p.schedule.Interval() {
 		kind = "interval job: it goes on through skipped and repeated hours"
 	}
-	fmt.Fprintf(out, "%s\n%s\n", p.schedule, kind)
+	fmt.Fprintf(&out, "%s\n%s\n", p.schedule, kind)
 	for _, tick := range p.ticks {
 		line := fmt.Sprintf("%-25s  %s  in %-12s  %s", tickText(tick), tick.Format("Mon"), relative(tick.Sub(p.from)), p.schedule.Note(tick))
-		fmt.Fprintln(out, strings.TrimRight(line, " "))
+		fmt.Fprintln(&out, strings.TrimRight(line, " "))
 	}
 	if len(p.ticks) == 0 {
-		fmt.Fprintln(out, "no tick up to the year 9999")
+		fmt.Fprintln(&out, "no tick up to the year 9999")
 	}
-	if err := out.Flush(); err != nil {
+	if _, err := io.WriteString(w, out.String()); err != nil {
 		return fmt.Errorf("print the ticks: %w", err)
 	}
 	return nil
@@ -216,7 +216,7 @@ func (a *app) cronCases(path string) error {
 		} else if err != nil {
 			return err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		input = file
 	}
 	lines := bufio.NewReaderSize(input, 64<<10)
