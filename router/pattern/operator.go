@@ -70,7 +70,7 @@ func (c *compiler) operator(v *value) (clause, error) {
 	if err == nil && len(v.members) > 1 {
 		second := v.members[1]
 		c.path[len(c.path)-1] = second.key
-		err = c.fail(second.offset, "only one operator is allowed in an object, found %q and %q; write two objects for either, or two fields", m.key, second.key)
+		err = c.fail(second.offset, "only one operator is allowed in an object, found %q and %q; two objects in the list mean that either may match", m.key, second.key)
 	}
 	return made, err
 }
@@ -320,7 +320,7 @@ func (c *compiler) exclude(made *clause, v *value, first kind) error {
 	case v.kind != kindString && v.kind != kindNumber:
 		return c.fail(v.offset, "anything-but needs strings, numbers, or an operator (%s), not %s", strings.Join(negatable, ", "), v.describe())
 	case v.kind != first:
-		return c.fail(v.offset, "anything-but needs a list of strings or a list of numbers, not both; write two fields or one type")
+		return c.fail(v.offset, "anything-but needs a list of strings or a list of numbers, not both")
 	}
 	o := operand{text: v.text}
 	made.op = opString
