@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func newJobID(now time.Time) string {
 	return jobPrefix + now.UTC().Format("20060102-150405") + "-" + strings.ToLower(rand.Text()[:6])
 }
 
-// load reads all jobs.
+// load reads all jobs. One that cannot be read is left alone.
 func (s *Store) load(ctx context.Context) error {
 	names, err := s.options.Log.Positions(ctx)
 	if err != nil {
@@ -117,9 +118,12 @@ func (s *Store) load(ctx context.Context) error {
 		if stored == nil {
 			continue
 		}
-		if jobs[name], err = decodeRecord(stored); err != nil {
-			return fmt.Errorf("reading the replay %s: %w", name, err)
+		j, err := decodeRecord(stored)
+		if err != nil { // a newer sluice's, perhaps
+			s.options.Logger.Warn("replay left alone", slog.String("job", name), slog.String("error", err.Error()))
+			continue
 		}
+		jobs[name] = j
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

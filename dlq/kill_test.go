@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func TestAReplayIsKilledAgainAndAgain(t *testing.T) {
 	}
 	for round := range rounds {
 		seed := rand.Uint64()
-		t.Run(fmt.Sprint(round), func(t *testing.T) {
+		t.Run(strconv.Itoa(round), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			dir := t.TempDir()
 			makeReplay(t, dir, letters)

@@ -283,6 +283,72 @@ func TestALateWriteFencesTheRun(t *testing.T) {
 	eachOnce(t, directed(t, b), 150)
 }
 
+// Killed when the entries are durable and the letters are still there: the next
+// run deletes these first, and directs none of them again.
+func TestKilledBetweenEntriesAndDeletes(t *testing.T) {
+	b := openBus(t, bus.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &doubtful{Bus: b}
+	log.direct = func(n int64, store func() error) error {
+		err := store()
+		if n == 2 {
+			cancel()
+		}
+		return err
+	}
+	s := openStore(t, b, func(o *dlq.Options) { o.Log = log })
+	for i := range 150 {
+		put(t, s, letter(uint64(i+1), "resize"))
+	}
+	job, err := s.Replay(t.Context(), dlq.ReplayRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left, entries := len(list(t, s, dlq.Filter{})), len(directed(t, b)); left != 150 || entries != 100 {
+		t.Fatalf("%d letters are left and %d have entries", left, entries)
+	}
+	again := openStore(t, b)
+	if err := again.Cancel(t.Context(), job.ID); err != nil { // also deletes what is replayed
+		t.Fatal(err)
+	}
+	if left := len(list(t, again, dlq.Filter{})); left != 50 {
+		t.Fatalf("%d letters are left", left)
+	}
+	run(t, again)
+	if job, err = again.Replay(t.Context(), dlq.ReplayRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	jobEnds(t, again, job.ID)
+	eachOnce(t, directed(t, b), 150)
+}
+
+// A job's record that cannot be read is left as it is, and holds up nothing.
+func TestANewerJobIsLeftAlone(t *testing.T) {
+	b := openBus(t, bus.Options{})
+	for name, position := range map[string]string{"dlq-newer": `{"v":2,"state":7}`, "dlq-newer2": `{"v":2}`, "history-1": "?"} {
+		if err := b.Direct(t.Context(), name, []byte(position)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := openStore(t, b)
+	jobs, err := s.Jobs(t.Context())
+	if err != nil || len(jobs) != 0 {
+		t.Errorf("%+v, %v", jobs, err)
+	}
+	run(t, s)
+	job, err := s.Replay(t.Context(), dlq.ReplayRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobEnds(t, s, job.ID)
+	if stored, err := b.Position(t.Context(), "dlq-newer"); err != nil || string(stored) != `{"v":2,"state":7}` {
+		t.Errorf("%s, %v", stored, err)
+	}
+}
+
 // A letter that the bus does not take any more is left, and holds up no other.
 func TestALetterTooLargeForTheBus(t *testing.T) {
 	dir := t.TempDir()

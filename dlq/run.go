@@ -47,10 +47,10 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 		s.options.Logger.Info("replay started", slog.String("job", job.ID), slog.Int("letters", job.Total), slog.Uint64("after", job.Handled))
 		if err := s.work(ctx, j, job.Rate); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return fmt.Errorf("working the replay %s: %w", job.ID, err)
+		}
+		if ctx.Err() != nil {
+			return nil
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (s *Store) nextJob() (*job, Job) {
 	return next, next.snapshot()
 }
 
-// work works a job to its end, however long the bus is away.
+// work works a job until it or ctx ends, however long the bus is away.
 func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
 	size := batchSize(perSecond)
 	limiter := rate.NewLimiter(rate.Inf, size)
@@ -87,10 +87,12 @@ func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
 	}
 	for {
 		n, ended, err := s.advance(ctx, j, size)
-		s.report(j, err)
+		if ctx.Err() == nil {
+			s.report(j, err)
+		}
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return nil
 		case errors.Is(err, event.ErrFenced):
 			return err
 		case err != nil:

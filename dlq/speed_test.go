@@ -1,6 +1,7 @@
 package dlq_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -13,7 +14,11 @@ func BenchmarkReplay(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer opened.Close(b.Context())
+	defer func() {
+		if err := opened.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	}()
 	s, err := dlq.Open(b.Context(), opened.JetStream(), dlq.Options{Prefix: "sluice", Stream: opened.Names().Letters, Log: opened, Settled: always})
 	if err != nil {
 		b.Fatal(err)
@@ -28,7 +33,15 @@ func BenchmarkReplay(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	go func() { _ = s.Run(b.Context()) }()
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}()
 	for job.State == dlq.Running {
 		time.Sleep(time.Millisecond)
 		if job, err = s.Job(b.Context(), job.ID); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -161,12 +162,7 @@ func isCode(err error, codes ...jetstream.ErrorCode) bool {
 	if !errors.As(err, &answer) {
 		return false
 	}
-	for _, code := range codes {
-		if answer.ErrorCode == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, answer.ErrorCode)
 }
 
 // translate adds the error of package event that says what to do.

@@ -3,6 +3,7 @@ package dlq_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -174,7 +175,7 @@ func TestListFilters(t *testing.T) {
 	} {
 		var got []string
 		for _, l := range list(t, s, c.filter) {
-			got = append(got, fmt.Sprint(l.ID.Sequence))
+			got = append(got, strconv.FormatUint(l.ID.Sequence, 10))
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %v, want %s", name, got, c.want)
