@@ -151,116 +151,122 @@ func wantRefusal(t *testing.T, got answer, status int, message string) {
 	}
 }
 
-func TestRefuses(t *testing.T) {
-	binary := func(change map[string]string) map[string]string {
-		header := map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/s", "Ce-Type": "t"}
-		for name, value := range change {
-			header[name] = value
-			if value == "" {
-				delete(header, name)
-			}
+// binary returns the headers of an event, changed; an empty value takes one away.
+func binary(change map[string]string) map[string]string {
+	header := map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/s", "Ce-Type": "t"}
+	for name, value := range change {
+		header[name] = value
+		if value == "" {
+			delete(header, name)
 		}
-		return header
 	}
-	structured := map[string]string{"Content-Type": event.MediaTypeJSON}
-	batch := map[string]string{"Content-Type": event.MediaTypeBatchJSON}
-	plain := map[string]string{"Content-Type": "application/json"}
-	cases := []struct {
-		name    string
-		method  string
-		header  map[string]string
-		body    string
-		status  int
-		message string
-	}{
-		{"get", "GET", nil, "", 405, `method "GET": send POST`},
-		{"put", "PUT", plain, "{}", 405, `method "PUT": send POST`},
-		{"no id", "POST", binary(map[string]string{"Ce-Id": ""}), "", 400, `id: missing: every event needs a non-empty id`},
-		{
-			"two problems", "POST", binary(map[string]string{"Ce-Id": "", "Ce-Source": "a b"}), "", 400,
-			`id: missing: every event needs a non-empty id; source: "a b" is not a URI reference: ' ' at byte 1 must be percent-encoded`,
-		},
-		{"no specversion", "POST", binary(map[string]string{"Ce-Specversion": ""}), "", 400, `specversion: missing: every event needs specversion "1.0"`},
-		{"old specversion", "POST", binary(map[string]string{"Ce-Specversion": "0.3"}), "", 400, `specversion: "0.3" is not supported: send "1.0"`},
-		{"bad time", "POST", binary(map[string]string{"Ce-Time": "today"}), "", 400, `time: "today" is not an RFC 3339 time: write one such as 2026-01-31T15:04:05Z`},
-		{
-			"control character", "POST", binary(map[string]string{"Ce-Subject": "a%0D%0Ab"}), "", 400,
-			`subject: "a\r\nb": the character at byte 1 is not allowed: control characters, noncharacters and invalid UTF-8 are not`,
-		},
-		{
-			"bad escape", "POST", binary(map[string]string{"Ce-Subject": "50%"}), "", 400,
-			`ce-subject: "50%": the percent sign at byte 2 begins no escape: write %25 for the sign itself`,
-		},
-		{
-			"bad extension", "POST", binary(map[string]string{"Ce-My-Ext": "1"}), "", 400,
-			`"my-ext": attribute names are made of lower-case letters and digits`,
-		},
-		{
-			"bad content type", "POST", binary(map[string]string{"Content-Type": "json"}), "{}", 400,
-			`datacontenttype: "json" is not a media type: write one such as application/json`,
-		},
-		{"structured: syntax", "POST", structured, `{"id":}`, 400, `not JSON: invalid character '}' looking for beginning of value at byte 7`},
-		{"structured: wrong type", "POST", structured, `{"specversion":"1.0","id":1}`, 400, `id: found a number, want a string`},
-		{"structured: twice", "POST", structured, `{"id":"1","id":"2"}`, 400, `id: the member is there twice`},
-		{"structured: an array", "POST", structured, `[]`, 400, `found an array, want an event: an object`},
-		{"structured: empty", "POST", structured, ``, 400, `not JSON: unexpected end of JSON input at byte 0`},
-		{"batch: an object", "POST", batch, jsonEvent, 400, `found an object, want an array of events`},
-		{
-			"batch: second is wrong", "POST", batch, `[` + jsonEvent + `,{"specversion":"1.0","id":"2","source":"/s"}]`, 400,
-			`event 1: type: missing: every event needs a non-empty type`,
-		},
-		{"batch: third has a wrong type", "POST", batch, `[` + jsonEvent + `,` + jsonEvent + `,7]`, 400, `event 2: found a number, want an event: an object`},
-		{"batch: too many", "POST", batch, `[` + strings.Repeat(jsonEvent+",", 20) + jsonEvent + `]`, 413, `21 events in one batch: at most 20`},
-		{
-			"avro", "POST",
-			map[string]string{"Content-Type": "application/cloudevents+avro"},
-			"x", 415,
-			`content type "application/cloudevents+avro" is not read: send application/cloudevents+json, application/cloudevents-batch+json, or binary mode with ce- headers`,
-		},
-		{
-			"latin-1", "POST",
-			map[string]string{"Content-Type": "application/cloudevents+json; charset=latin1"},
-			"{}", 415,
-			`content type "application/cloudevents+json; charset=latin1" is not read: send application/cloudevents+json, application/cloudevents-batch+json, or binary mode with ce- headers`,
-		},
-		{"plain: empty", "POST", plain, "", 400, `the body is empty: send a CloudEvent or some data`},
-		{"plain: not JSON", "POST", plain, "{", 400, `Content-Type says JSON, but the body is not: unexpected end of JSON input`},
-		{"plain: no content type", "POST", nil, "{}", 415, `no Content-Type: say what the body is, such as application/json`},
-		{
-			"plain: content type", "POST",
-			map[string]string{"Content-Type": "text"},
-			"x", 400,
-			`datacontenttype: "text" is not a media type: write one such as application/json`,
-		},
-		{
-			"form that is JSON", "POST",
-			map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
-			`{"a":1}`, 415,
-			`Content-Type says that the body is a form, but it is JSON: send Content-Type: application/json`,
-		},
-		{
-			"gzip", "POST",
-			map[string]string{"Content-Type": "application/json", "Content-Encoding": "gzip"},
-			"x", 415,
-			`content encoding "gzip": send the body as it is`,
-		},
-		{"large", "POST", plain, `"` + strings.Repeat("x", 4096) + `"`, 413, `the body is too large: at most 4KiB`},
-		{
-			"large with attributes", "POST", binary(map[string]string{"Ce-Subject": strings.Repeat("s", 100)}), strings.Repeat("x", 4096), 413,
-			`the event is too large: 4233 bytes with its attributes, at most 4096`,
-		},
-		{
-			"another site", "POST",
-			map[string]string{"Content-Type": "text/plain", "Origin": "https://evil.example"},
-			"x", 403,
-			`a browser sends this for another site: that is not allowed`,
-		},
-	}
+	return header
+}
+
+var (
+	structured = map[string]string{"Content-Type": event.MediaTypeJSON}
+	batch      = map[string]string{"Content-Type": event.MediaTypeBatchJSON}
+	plain      = map[string]string{"Content-Type": "application/json"}
+)
+
+var refusedCases = []struct {
+	name    string
+	method  string
+	header  map[string]string
+	body    string
+	status  int
+	message string
+}{
+	{"get", "GET", nil, "", 405, `method "GET": send POST`},
+	{"put", "PUT", plain, "{}", 405, `method "PUT": send POST`},
+	{"no id", "POST", binary(map[string]string{"Ce-Id": ""}), "", 400, `id: missing: every event needs a non-empty id`},
+	{
+		"two problems", "POST", binary(map[string]string{"Ce-Id": "", "Ce-Source": "a b"}), "", 400,
+		`id: missing: every event needs a non-empty id; source: "a b" is not a URI reference: ' ' at byte 1 must be percent-encoded`,
+	},
+	{"no specversion", "POST", binary(map[string]string{"Ce-Specversion": ""}), "", 400, `specversion: missing: every event needs specversion "1.0"`},
+	{"old specversion", "POST", binary(map[string]string{"Ce-Specversion": "0.3"}), "", 400, `specversion: "0.3" is not supported: send "1.0"`},
+	{"bad time", "POST", binary(map[string]string{"Ce-Time": "today"}), "", 400, `time: "today" is not an RFC 3339 time: write one such as 2026-01-31T15:04:05Z`},
+	{
+		"control character", "POST", binary(map[string]string{"Ce-Subject": "a%0D%0Ab"}), "", 400,
+		`subject: "a\r\nb": the character at byte 1 is not allowed: control characters, noncharacters and invalid UTF-8 are not`,
+	},
+	{
+		"bad escape", "POST", binary(map[string]string{"Ce-Subject": "50%"}), "", 400,
+		`ce-subject: "50%": the percent sign at byte 2 begins no escape: write %25 for the sign itself`,
+	},
+	{
+		"bad extension", "POST", binary(map[string]string{"Ce-My-Ext": "1"}), "", 400,
+		`"my-ext": attribute names are made of lower-case letters and digits`,
+	},
+	{
+		"bad content type", "POST", binary(map[string]string{"Content-Type": "json"}), "{}", 400,
+		`datacontenttype: "json" is not a media type: write one such as application/json`,
+	},
+	{"structured: syntax", "POST", structured, `{"id":}`, 400, `not JSON: invalid character '}' looking for beginning of value at byte 7`},
+	{"structured: wrong type", "POST", structured, `{"specversion":"1.0","id":1}`, 400, `id: found a number, want a string`},
+	{"structured: twice", "POST", structured, `{"id":"1","id":"2"}`, 400, `id: the member is there twice`},
+	{"structured: an array", "POST", structured, `[]`, 400, `found an array, want an event: an object`},
+	{"structured: empty", "POST", structured, ``, 400, `not JSON: unexpected end of JSON input at byte 0`},
+	{"batch: an object", "POST", batch, jsonEvent, 400, `found an object, want an array of events`},
+	{
+		"batch: second is wrong", "POST", batch, `[` + jsonEvent + `,{"specversion":"1.0","id":"2","source":"/s"}]`, 400,
+		`event 1: type: missing: every event needs a non-empty type`,
+	},
+	{"batch: third has a wrong type", "POST", batch, `[` + jsonEvent + `,` + jsonEvent + `,7]`, 400, `event 2: found a number, want an event: an object`},
+	{"batch: too many", "POST", batch, `[` + strings.Repeat(jsonEvent+",", 20) + jsonEvent + `]`, 413, `21 events in one batch: at most 20`},
+	{
+		"avro", "POST",
+		map[string]string{"Content-Type": "application/cloudevents+avro"},
+		"x", 415,
+		`content type "application/cloudevents+avro" is not read: send application/cloudevents+json, application/cloudevents-batch+json, or binary mode with ce- headers`,
+	},
+	{
+		"latin-1", "POST",
+		map[string]string{"Content-Type": "application/cloudevents+json; charset=latin1"},
+		"{}", 415,
+		`content type "application/cloudevents+json; charset=latin1" is not read: send application/cloudevents+json, application/cloudevents-batch+json, or binary mode with ce- headers`,
+	},
+	{"plain: empty", "POST", plain, "", 400, `the body is empty: send a CloudEvent or some data`},
+	{"plain: not JSON", "POST", plain, "{", 400, `Content-Type says JSON, but the body is not: unexpected end of JSON input`},
+	{"plain: no content type", "POST", nil, "{}", 415, `no Content-Type: say what the body is, such as application/json`},
+	{
+		"plain: content type", "POST",
+		map[string]string{"Content-Type": "text"},
+		"x", 400,
+		`datacontenttype: "text" is not a media type: write one such as application/json`,
+	},
+	{
+		"form that is JSON", "POST",
+		map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+		`{"a":1}`, 415,
+		`Content-Type says that the body is a form, but it is JSON: send Content-Type: application/json`,
+	},
+	{
+		"gzip", "POST",
+		map[string]string{"Content-Type": "application/json", "Content-Encoding": "gzip"},
+		"x", 415,
+		`content encoding "gzip": send the body as it is`,
+	},
+	{"large", "POST", plain, `"` + strings.Repeat("x", 4096) + `"`, 413, `the body is too large: at most 4KiB`},
+	{
+		"large with attributes", "POST", binary(map[string]string{"Ce-Subject": strings.Repeat("s", 100)}), strings.Repeat("x", 4096), 413,
+		`the event is too large: 4233 bytes with its attributes, at most 4096`,
+	},
+	{
+		"another site", "POST",
+		map[string]string{"Content-Type": "text/plain", "Origin": "https://evil.example"},
+		"x", 403,
+		`a browser sends this for another site: that is not allowed`,
+	},
+}
+
+func TestRefuses(t *testing.T) {
 	out := sourcetest.NewOut()
 	c := newConfig("/hooks")
 	c.MaxBatch, c.MaxBody = 20, 4096
 	url := startSource(t, c, out)
-	for _, c := range cases {
+	for _, c := range refusedCases {
 		t.Run(c.name, func(t *testing.T) {
 			wantRefusal(t, send(t, c.method, url, c.header, c.body), c.status, c.message)
 		})
