@@ -138,6 +138,23 @@ func TestUnreadableFiles(t *testing.T) {
 	}
 }
 
+// The line ends of other systems change nothing, places included.
+func TestCarriageReturns(t *testing.T) {
+	text, err := os.ReadFile("testdata/bad/references.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix := "# head\n\n" + string(text) + "  - {event: {source: clock, data: \"a\n      b\"}, triggers: [six], nam: c}\n"
+	_, want := load("f.yaml", "testdata", unix, testKinds(), environment(nil))
+	_, got := load("f.yaml", "testdata", strings.ReplaceAll(unix, "\n", "\r\n"), testKinds(), environment(nil))
+	if want == nil || got == nil {
+		t.Fatal("the file was accepted")
+	}
+	if diff := cmp.Diff(want.Error(), got.Error()); diff != "" {
+		t.Errorf("the problems differ (-unix +other):\n%s", diff)
+	}
+}
+
 // Anchors, aliases and merges work, and the nearest value wins.
 func TestAliases(t *testing.T) {
 	file := accept(t, write(t, `
@@ -166,7 +183,7 @@ sources:
 // Files within the bounds of size are refused or loaded in good time, however
 // they are built.
 func TestHostileFiles(t *testing.T) {
-	const size = maxFile - 4096
+	const size = maxFile / 2
 	files := map[string]string{
 		"duplicates": strings.Repeat("a: 1\n", size/5),
 		"sequences":  strings.Repeat("- ", size/2),

@@ -32,7 +32,8 @@ func parse(c *collector, text string, lookup func(string) (string, bool)) *Node 
 		c.problem(pos, nil, message)
 		return nil
 	}
-	body := c.document(text)
+	// The parser loses count of the lines of other systems.
+	body := c.document(strings.ReplaceAll(text, "\r\n", "\n"))
 	if body == nil {
 		return nil
 	}

@@ -45,12 +45,12 @@ func run(ctx context.Context, app *app, args []string) int {
 	markRuns(root, &ran)
 	called, err := root.ExecuteContextC(ctx)
 	if err != nil && ran == nil {
-		fmt.Fprintf(app.stderr, "sluice: %s\nSee '%s --help'.\n", strings.TrimSpace(err.Error()), called.CommandPath())
+		_, _ = fmt.Fprintf(app.stderr, "sluice: %s\nSee '%s --help'.\n", strings.TrimSpace(err.Error()), called.CommandPath())
 		return exitUsage
 	}
 	code, message := exitCode(err)
 	if message != "" {
-		fmt.Fprintf(app.stderr, "sluice: %s\n", message)
+		_, _ = fmt.Fprintf(app.stderr, "sluice: %s\n", message)
 	}
 	return code
 }

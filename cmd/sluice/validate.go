@@ -24,7 +24,7 @@ func (a *app) loadFile(path string) (*config.File, error) {
 	case err == nil:
 		return file, nil
 	case errors.As(err, &problems):
-		return nil, exitWith(exitInvalid, fmt.Errorf("%s\n%s", plural(len(problems.List), "problem"), problems.Error()))
+		return nil, exitWithf(exitInvalid, "the configuration is invalid:\n%w", problems)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, exitWithf(exitNotFound, "there is no file %q: name another with --config", path)
 	default:
@@ -56,11 +56,9 @@ It prints every problem with the line it is on. Exit code 3: there are problems.
 
 // validate loads the file and reports on standard output.
 func (a *app) validate(path string, asJSON bool) error {
-	file, err := config.Load(path, kinds(), a.lookup)
+	file, err := a.loadFile(path)
 	var problems *config.Problems
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return exitWithf(exitNotFound, "there is no file %q: name another with --config", path)
 	case err != nil && !errors.As(err, &problems):
 		return err
 	case asJSON:
@@ -74,14 +72,14 @@ func (a *app) validate(path string, asJSON bool) error {
 func printReport(w io.Writer, file *config.File, problems *config.Problems, path string) error {
 	if problems != nil {
 		problems.Print(w)
-		fmt.Fprintf(w, "\n%s in %s\n", plural(len(problems.List), "problem"), path)
+		_, _ = fmt.Fprintf(w, "\n%s in %s\n", plural(len(problems.List), "problem"), path)
 		return exitWith(exitInvalid, nil)
 	}
 	for _, warning := range file.Warnings {
-		fmt.Fprint(w, "warning: ")
+		_, _ = fmt.Fprint(w, "warning: ")
 		warning.Print(w)
 	}
-	fmt.Fprintf(w, "%s is valid: %s, %s, %s\n", path, plural(len(file.Sources), "source"),
+	_, _ = fmt.Fprintf(w, "%s is valid: %s, %s, %s\n", path, plural(len(file.Sources), "source"),
 		plural(len(file.Triggers), "trigger"), plural(len(file.Functions), "function"))
 	return nil
 }
@@ -119,7 +117,7 @@ func printReportJSON(w io.Writer, file *config.File, problems *config.Problems) 
 // plural counts things: 1 source, 2 sources.
 func plural(n int, thing string) string {
 	if n == 1 {
-		return fmt.Sprintf("1 %s", thing)
+		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
