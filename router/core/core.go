@@ -250,3 +250,48 @@ func compareKeys(a, b ledger.Key) int {
 	}
 	return 0
 }
+
+// A Standing is how one trigger stands at the moment.
+type Standing struct {
+	ID         uint32
+	Gate       ledger.Gate
+	Configured bool
+	// Passed is c(t), and Read the last sequence that it was offered.
+	Passed, Read uint64
+	Totals       ledger.Totals
+	Unbalanced   int64
+	// Waiting deliveries are in the ledger, Running ones under way, Buffered ones
+	// in memory and not attempted yet.
+	Waiting, Running, Buffered int
+	// Oldest is the lowest unsettled sequence in memory or in the ledger, or 0.
+	Oldest uint64
+}
+
+// Standings returns how the triggers stand, by number, and the last sequence
+// that the shared reader has offered.
+func (c *Core) Standings() (all []Standing, tail uint64) {
+	oldest := map[*trigger]uint64{}
+	for key, d := range c.live {
+		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {
+			oldest[d.t] = key.Sequence
+		}
+	}
+	for _, t := range c.order {
+		s := Standing{
+			ID: t.id, Gate: t.gate, Configured: t.configured, Read: c.tail,
+			Running: t.running, Buffered: t.buffered.len() + t.loaded.len() + t.suspects.len(), Oldest: oldest[t],
+		}
+		if t.gate.Behind && !t.live {
+			s.Read = t.read
+		}
+		if known := c.state.Triggers[t.id]; known != nil {
+			s.Passed, s.Totals, s.Waiting = c.state.Passed(known), known.Totals, known.Waiting
+			s.Unbalanced = c.state.Unbalanced(known)
+		}
+		all = append(all, s)
+	}
+	return all, c.tail
+}
+
+// Claim returns the number of the claim, which never changes.
+func (c *Core) Claim() uint64 { return c.state.Claim }

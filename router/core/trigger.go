@@ -293,7 +293,19 @@ func (c *Core) sweep() {
 		return
 	}
 	c.sweeping = true
-	c.emit(Read{From: next, Max: c.options.Sweep})
+	c.emit(Read{From: next, Max: c.sweepRoom(next)})
+}
+
+// sweepRoom is how many events the triggers that wait at a position can take,
+// so that the next sweep goes on where this one ends.
+func (c *Core) sweepRoom(from uint64) int {
+	most := c.options.Sweep
+	for _, t := range c.behind {
+		if t.open && !t.live && t.read+1 == from {
+			most = min(most, t.config.Buffer-t.buffered.len())
+		}
+	}
+	return max(most, 1)
 }
 
 // sweptTo offers a stretch to every trigger whose position it covers.

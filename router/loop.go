@@ -1,0 +1,195 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"sluice/router/core"
+	"sluice/router/ledger"
+)
+
+// A run is one claim: a core and everything that works for it.
+type run struct {
+	*Router
+	core  *core.Core
+	claim string
+	clock clock
+	from  uint64 // where the shared reader begins
+
+	appends chan core.Append
+	letters *mailbox[core.WriteLetter]
+	reads   chan core.Read
+	fetches chan core.Fetch
+	ahead   chan struct{} // stretches that the core has not looked at
+	halt    chan struct{} // closed when the loop has ended
+	fatal   chan error
+	wait    sync.WaitGroup
+}
+
+// window is how many stretches the shared reader is ahead of the core.
+const window = 8
+
+// clock is the wall clock at the start, going on monotonically, and never
+// before what the ledger has seen.
+type clock struct{ start, base time.Time }
+
+func (c clock) now() time.Time { return c.base.Add(time.Since(c.start)) }
+
+func (r *Router) newRun(state *ledger.State, last uint64) (*run, error) {
+	in, err := r.configuration(r.options.Triggers)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	in.Last, in.Token = last, done
+	start := time.Now()
+	base := start.Round(0)
+	if seen := time.Unix(0, state.Time); seen.After(base) {
+		base = seen
+	}
+	u := &run{
+		Router: r, claim: claimName(state.Claim), clock: clock{start: start, base: base}, from: state.Mark + 1,
+		core:    core.Open(state, last, r.options.Core),
+		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
+		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),
+		ahead: make(chan struct{}, window), halt: make(chan struct{}), fatal: make(chan error, 4),
+	}
+	r.inbox.put(in)
+	u.announce(done)
+	return u, nil
+}
+
+// announce tells when the first configuration is durable.
+func (u *run) announce(done chan error) {
+	u.wait.Go(func() {
+		select {
+		case <-done:
+			u.health.set("ledger", nil)
+			close(u.started)
+		case <-u.halt:
+		}
+	})
+}
+
+// loop steps the core whenever something has happened or is due.
+func (u *run) loop(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	reading, stopReading := context.WithCancel(work)
+	defer u.finish(cancel)
+	defer stopReading()
+	u.serve(work)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	draining, deadline := ctx.Done(), (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-u.inbox.signal:
+		case <-timer.C:
+		case query := <-u.queries:
+			query(u.core)
+			continue
+		case <-draining:
+			draining, deadline = nil, time.After(u.options.Drain)
+			stopReading()
+			u.inbox.put(core.Drain{})
+			continue
+		case <-deadline:
+			u.inbox.put(core.Stop{})
+			continue
+		case err := <-u.fatal:
+			return err
+		}
+		stopped, wake, err := u.step(reading, work)
+		if stopped || err != nil {
+			return err
+		}
+		u.arm(timer, wake)
+	}
+}
+
+func (u *run) arm(timer *time.Timer, wake time.Time) {
+	if wake.IsZero() {
+		timer.Stop()
+		return
+	}
+	timer.Reset(max(0, wake.Sub(u.clock.now())))
+}
+
+// finish ends everything that works for the core, and waits for it.
+func (u *run) finish(cancel context.CancelFunc) {
+	cancel()
+	close(u.halt)
+	u.wait.Wait()
+}
+
+// step lets the core take what has happened and does what it asks for.
+func (u *run) step(reading, work context.Context) (stopped bool, wake time.Time, err error) {
+	inputs := u.inbox.take()
+	for _, in := range inputs {
+		if _, stretch := in.(core.Matched); stretch {
+			<-u.ahead
+		}
+	}
+	outputs, wake := u.core.Step(u.clock.now(), inputs)
+	for _, out := range outputs {
+		switch out := out.(type) {
+		case core.Start:
+			u.start(work, out)
+		case core.Append:
+			u.observe(out)
+			u.appends <- out
+		case core.WriteLetter:
+			u.letters.put(out)
+		case core.Read:
+			u.reads <- out
+		case core.Fetch:
+			u.fetches <- out
+		case core.Indexed:
+			u.index(reading, out)
+		case core.Acknowledge:
+			out.Token.(chan error) <- out.Err
+		case core.Stopped:
+			stopped = true
+		case core.Broken:
+			return true, wake, fmt.Errorf("the ledger is inconsistent: %w", out.Err)
+		}
+	}
+	u.draw()
+	return stopped, wake, nil
+}
+
+// index takes a configuration that is numbered; with the first one the shared
+// reader begins.
+func (u *run) index(reading context.Context, out core.Indexed) {
+	first := u.configured.Load() == nil
+	u.indexed(out)
+	if first {
+		u.wait.Go(func() { u.tail(reading) })
+	}
+}
+
+// draw tells the janitor up to where it may trim.
+func (u *run) draw() {
+	state := u.core.State()
+	if l := u.line.Load(); state.Snapshot != 0 && (l == nil || l.needed != state.Low() || l.ledger != state.Snapshot) {
+		u.line.Store(&line{needed: state.Low(), ledger: state.Snapshot})
+	}
+}
+
+// serve begins everything that works for the core.
+func (u *run) serve(ctx context.Context) {
+	u.wait.Go(func() { u.writeRecords(ctx) })
+	u.wait.Go(func() { u.writeLetters(ctx) })
+	u.wait.Go(func() { u.sweep(ctx) })
+	u.wait.Go(func() { u.fetch(ctx) })
+}
+
+// fail ends the run.
+func (u *run) fail(err error) {
+	select {
+	case u.fatal <- err:
+	default:
+	}
+}

@@ -1,0 +1,107 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/router/ledger"
+)
+
+// metrics are the router's own; a nil one counts nothing.
+type metrics struct {
+	events   prometheus.Counter
+	outcomes *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+// newMetrics registers the metrics, or returns nil without a registerer.
+func newMetrics(r *Router, to prometheus.Registerer) (*metrics, error) {
+	if to == nil {
+		return nil, nil //nolint:nilnil // a nil metrics is of use
+	}
+	m := &metrics{
+		events: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_events_read_total", Help: "Events that the router has read from the log.",
+		}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_outcomes_total", Help: "Ends of attempts and deliveries, by trigger and outcome.",
+		}, []string{"trigger", "outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sluice_attempt_duration_seconds", Help: "How long attempts took.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"trigger"}),
+	}
+	for _, c := range []prometheus.Collector{m.events, m.outcomes, m.seconds, &standings{router: r}} {
+		if err := to.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) read(n int) {
+	if m != nil {
+		m.events.Add(float64(n))
+	}
+}
+
+func (m *metrics) outcome(trigger string, o *ledger.Outcome) {
+	if m == nil {
+		return
+	}
+	m.outcomes.WithLabelValues(trigger, o.Kind.String()).Inc()
+	if o.Duration > 0 {
+		m.seconds.WithLabelValues(trigger).Observe(time.Duration(o.Duration).Seconds())
+	}
+}
+
+// standings are the gauges: how the triggers stand when somebody looks.
+type standings struct{ router *Router }
+
+var (
+	waitingDesc = prometheus.NewDesc("sluice_deliveries_waiting", "Deliveries that wait for a retry or a letter.", []string{"trigger"}, nil)
+	runningDesc = prometheus.NewDesc("sluice_attempts_running", "Attempts under way.", []string{"trigger"}, nil)
+	lagDesc     = prometheus.NewDesc("sluice_trigger_lag_events", "Positions of the log between a trigger that is behind and the end.", []string{"trigger"}, nil)
+	pausedDesc  = prometheus.NewDesc("sluice_trigger_paused", "1 when the trigger is paused.", []string{"trigger"}, nil)
+	totalDesc   = prometheus.NewDesc("sluice_deliveries_total", "Deliveries over the trigger's whole life: matched, delivered, dead, discarded.", []string{"trigger", "state"}, nil)
+)
+
+// Describe sends the descriptions of the gauges.
+func (s *standings) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{waitingDesc, runningDesc, lagDesc, pausedDesc, totalDesc} {
+		to <- d
+	}
+}
+
+// scrapeTimeout bounds how long a scrape waits for the core.
+const scrapeTimeout = 2 * time.Second
+
+// Collect sends how the triggers stand.
+func (s *standings) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	all, err := s.router.Triggers(ctx)
+	if err != nil {
+		return // the readiness says why
+	}
+	for i := range all {
+		t := &all[i]
+		gauge := func(d *prometheus.Desc, v float64) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, t.Name)
+		}
+		gauge(waitingDesc, float64(t.Waiting))
+		gauge(runningDesc, float64(t.Running))
+		gauge(lagDesc, float64(t.Lag))
+		paused := 0.0
+		if t.State == StatePaused {
+			paused = 1
+		}
+		gauge(pausedDesc, paused)
+		for state, n := range map[string]uint64{"matched": t.Matched, "delivered": t.Delivered, "dead": t.Dead, "discarded": t.Discarded} {
+			to <- prometheus.MustNewConstMetric(totalDesc, prometheus.CounterValue, float64(n), t.Name, state)
+		}
+	}
+}

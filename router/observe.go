@@ -1,0 +1,71 @@
+package router
+
+import (
+	"time"
+
+	"sluice/event"
+	"sluice/router/core"
+	"sluice/router/ledger"
+)
+
+// An Observation is one outcome, as it is being written down.
+type Observation struct {
+	Sequence                       uint64
+	Source, EventID, Type, Subject string
+	Trigger, DeliveryID            string
+	Attempt                        int
+	Outcome                        string // a name of ledger.Kind
+	Status                         int
+	Error, Reason                  string
+	Duration, RetryIn              time.Duration
+}
+
+// about is what is said of an event beside its outcome.
+type about struct{ source, id, typ, subject string }
+
+// know keeps what the outcomes of a delivery are about, until it is settled.
+func (u *run) know(key ledger.Key, e *event.Entry) {
+	if u.options.Observe == nil || e == nil || e.Event == nil {
+		return
+	}
+	u.observed[key] = about{source: e.Source, id: e.Event.ID, typ: e.Event.Type, subject: e.Event.Subject}
+}
+
+// observe counts the outcomes of a record, and tells of them.
+func (u *run) observe(out core.Append) {
+	if out.Snapshot {
+		return
+	}
+	for _, r := range out.Records {
+		for i := range r.Outcomes {
+			u.observeOne(&r.Outcomes[i])
+		}
+	}
+}
+
+func (u *run) observeOne(o *ledger.Outcome) {
+	name := ""
+	if t := u.configured.Load().triggers[o.Key.Trigger]; t != nil {
+		name = t.Name
+	}
+	u.metrics.outcome(name, o)
+	if u.options.Observe == nil {
+		return
+	}
+	a := u.observed[o.Key]
+	if o.Kind.Settles() {
+		delete(u.observed, o.Key)
+	}
+	seen := Observation{
+		Sequence: o.Key.Sequence, Source: a.source, EventID: a.id, Type: a.typ, Subject: a.subject, Trigger: name,
+		DeliveryID: event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: o.Key.Sequence, Trigger: name}.String(),
+		Attempt:    o.Attempt, Outcome: o.Kind.String(), Status: o.Status, Duration: time.Duration(o.Duration),
+	}
+	if d := o.Detail; d != nil {
+		seen.Error, seen.Reason = d.Error, d.Reason
+		if d.Due > 0 {
+			seen.RetryIn = time.Duration(d.Due - o.Time)
+		}
+	}
+	u.options.Observe(seen)
+}

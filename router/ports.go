@@ -1,0 +1,45 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"sluice/dlq"
+	"sluice/event"
+)
+
+// A Log is the log of events, as the router reads it.
+type Log interface {
+	// Bounds returns the first and the last sequence; the last is 0 when nothing
+	// was ever stored.
+	Bounds(ctx context.Context) (first, last uint64, err error)
+	// Tail gives every stretch from a sequence on, in order, until ctx ends or
+	// take fails.
+	Tail(ctx context.Context, from uint64, take func(event.Batch) error) error
+	// Range returns the next stretch at or above a sequence; it does not wait
+	// for more than there is.
+	Range(ctx context.Context, from uint64, limit, maxBytes int) (event.Batch, error)
+	// Fetch returns the entries at ascending sequences, without those that are
+	// gone.
+	Fetch(ctx context.Context, ascending []uint64) ([]event.Entry, error)
+}
+
+// A Ledger is where the records go. An append that fails with event.ErrFenced
+// was refused because the claim's last sequence is another; after any other
+// error its fate is unknown.
+type Ledger interface {
+	// LastRecord returns the newest record of a claim, or of all for "";
+	// sequence 0 means that there is none.
+	LastRecord(ctx context.Context, claim string) (sequence uint64, data []byte, err error)
+	// ReadRecords gives the records of a claim, or of all for "", up to the last
+	// one at the time of the call.
+	ReadRecords(ctx context.Context, claim string, from uint64, take func(sequence uint64, at time.Time, data []byte) error) error
+	AppendRecord(ctx context.Context, claim string, expect uint64, data []byte) (uint64, error)
+	AppendSnapshot(ctx context.Context, claim string, expect uint64, chunks [][]byte) (first, last uint64, err error)
+}
+
+// Letters is where dead deliveries go. Put returns nil when the letter is
+// durable, also when it was there already.
+type Letters interface {
+	Put(ctx context.Context, letter *dlq.Letter) error
+}

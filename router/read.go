@@ -1,0 +1,113 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"sluice/event"
+	"sluice/router/core"
+)
+
+// sweepBytes is how many bytes one stretch of a sweep holds at most.
+const sweepBytes = 4 << 20
+
+// tail reads the log from the mark on, matches it, and hands it to the core,
+// until ctx ends. When reading fails it goes on where it was.
+func (u *run) tail(ctx context.Context) {
+	next := u.from
+	u.persist(ctx, "log", func() error {
+		return u.options.Log.Tail(ctx, next, func(batch event.Batch) error {
+			select {
+			case u.ahead <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			t := u.configured.Load()
+			u.metrics.read(len(batch.Entries))
+			u.inbox.put(core.Matched{From: batch.From, To: batch.To, Version: t.version, Entries: t.match(batch.Entries)})
+			next = batch.To + 1
+			u.health.set("log", nil)
+			return nil
+		})
+	})
+}
+
+// persist repeats a call until it succeeds or ctx ends; a failure is shown in
+// the health, and logged when it is news.
+func (u *run) persist(ctx context.Context, part string, call func() error) {
+	pace := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(10*time.Millisecond), backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0),
+	)
+	for ctx.Err() == nil {
+		err := call()
+		if err == nil || ctx.Err() != nil {
+			u.recovered(part)
+			return
+		}
+		if u.health.set(part, err) {
+			u.logger.Warn("held up, trying again", "part", part, "error", err)
+		}
+		select {
+		case <-time.After(pace.NextBackOff()):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (u *run) recovered(part string) {
+	if u.health.set(part, nil) {
+		u.logger.Info("works again", "part", part)
+	}
+}
+
+var errNothing = errors.New("the log returned nothing below its end")
+
+// sweep answers the core's reads.
+func (u *run) sweep(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case read := <-u.reads:
+			u.persist(ctx, "catch-up", func() error { return u.sweepOnce(ctx, read) })
+		}
+	}
+}
+
+func (u *run) sweepOnce(ctx context.Context, read core.Read) error {
+	t := u.configured.Load()
+	batch, err := u.options.Log.Range(ctx, read.From, read.Max, sweepBytes)
+	if batch.To < read.From {
+		return errors.Join(err, errNothing)
+	}
+	u.inbox.put(core.Swept{From: read.From, To: batch.To, Version: t.version, Entries: t.match(batch.Entries)})
+	return nil
+}
+
+// fetch answers the core's requests for bodies.
+func (u *run) fetch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case wanted := <-u.fetches:
+			u.persist(ctx, "fetch", func() error { return u.fetchOnce(ctx, wanted) })
+		}
+	}
+}
+
+func (u *run) fetchOnce(ctx context.Context, wanted core.Fetch) error {
+	entries, err := u.options.Log.Fetch(ctx, wanted.Sequences)
+	if err != nil {
+		return err
+	}
+	fetched := core.Fetched{Entries: make([]core.Entry, len(entries))}
+	for i := range entries {
+		fetched.Entries[i] = core.Entry{Sequence: entries[i].Sequence, Size: entries[i].Size, Body: &entries[i]}
+	}
+	u.inbox.put(fetched)
+	return nil
+}

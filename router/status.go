@@ -1,0 +1,116 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"sluice/event"
+	"sluice/router/core"
+	"sluice/router/ledger"
+)
+
+// The states of a trigger.
+const (
+	StateRunning = "running"
+	StateBehind  = "behind"
+	StatePaused  = "paused"
+	StateRemoved = "removed" // it has left the configuration
+)
+
+// A Status says how one trigger stands.
+type Status struct {
+	Name  string
+	State string
+	// Start is the first sequence that was offered to it. Cursor is the sequence
+	// up to which all its deliveries are settled or wait.
+	Start, Cursor uint64
+	Behind        bool
+	// Lag is how many positions of the log it has not been offered yet.
+	Lag uint64
+	// Waiting deliveries wait for a retry or a letter, Running ones are under
+	// way, Buffered ones are in memory and not attempted yet.
+	Waiting, Running, Buffered int
+	// The counts are of its whole life. Matched is what has passed Cursor.
+	Matched, Delivered, Dead, Discarded uint64
+	// OldestWaiting is when the oldest event was accepted that is not settled;
+	// zero when there is none.
+	OldestWaiting time.Time
+}
+
+// Triggers returns how the triggers stand.
+func (r *Router) Triggers(ctx context.Context) ([]Status, error) {
+	var standings []core.Standing
+	var tail uint64
+	if err := r.ask(ctx, func(c *core.Core) { standings, tail = c.Standings() }); err != nil {
+		return nil, err
+	}
+	var all []Status
+	var oldest []uint64
+	for i := range standings {
+		s := &standings[i]
+		if s.Gate.Name == unroutable && s.Totals == (ledger.Totals{}) && s.Waiting == 0 {
+			continue
+		}
+		all = append(all, status(s, tail))
+		oldest = append(oldest, s.Oldest)
+	}
+	return all, r.ages(ctx, all, oldest)
+}
+
+func status(s *core.Standing, tail uint64) Status {
+	st := Status{
+		Name: s.Gate.Name, State: StateRunning, Start: s.Gate.Start, Cursor: s.Passed, Behind: s.Gate.Behind,
+		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
+		Matched: s.Totals.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
+	}
+	if s.Gate.Behind && tail > s.Read {
+		st.Lag = tail - s.Read
+		st.State = StateBehind
+	}
+	switch {
+	case !s.Configured:
+		st.State = StateRemoved
+	case s.Gate.Paused:
+		st.State = StatePaused
+	}
+	return st
+}
+
+// ages looks up when the oldest events were accepted.
+func (r *Router) ages(ctx context.Context, all []Status, oldest []uint64) error {
+	for i, sequence := range oldest {
+		if sequence == 0 {
+			continue
+		}
+		entries, err := r.options.Log.Fetch(ctx, []uint64{sequence})
+		if err != nil {
+			return err
+		}
+		if len(entries) > 0 {
+			all[i].OldestWaiting = entries[0].Time
+		}
+	}
+	return nil
+}
+
+// Settled tells whether a delivery has ended. What cannot be known yet is not
+// settled; what nothing is known of any more is.
+func (r *Router) Settled(id string) bool {
+	delivery, err := event.ParseDeliveryID(id)
+	if err != nil {
+		return false
+	}
+	if delivery.Incarnation != r.options.Incarnation {
+		return true
+	}
+	settled := false
+	err = r.ask(context.Background(), func(c *core.Core) {
+		settled = true
+		for number, t := range c.State().Triggers {
+			if t.Name == delivery.Trigger {
+				settled = c.State().Settled(ledger.Key{Trigger: number, Sequence: delivery.Sequence})
+			}
+		}
+	})
+	return err == nil && settled
+}

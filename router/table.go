@@ -1,0 +1,177 @@
+package router
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/event"
+	"sluice/router/core"
+	"sluice/router/pattern"
+	"sluice/sinks"
+)
+
+// unroutable is the name of the trigger that takes what nobody else can:
+// stored messages that are no events, and entries for triggers that are gone.
+// Its sink always refuses, so that each becomes a letter.
+const unroutable = "_unroutable"
+
+// A table is what the triggers of one configuration look like from outside of
+// the core. It is never changed.
+type table struct {
+	version  uint64
+	triggers map[uint32]*Trigger
+	numbers  map[string]uint32
+	index    *pattern.Index
+}
+
+// configuration turns triggers into an input for the core, and keeps them for
+// when the core has numbered them.
+func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
+	all := append(slices.Clone(triggers), r.lost())
+	seen := map[string]bool{}
+	in := core.Configure{Version: r.version.Add(1)}
+	for i := range all {
+		t := &all[i]
+		if seen[t.Name] {
+			return in, fmt.Errorf("trigger %q is configured twice", t.Name)
+		}
+		seen[t.Name] = true
+		if t.Sink == nil {
+			return in, fmt.Errorf("trigger %q has no sink", t.Name)
+		}
+		t.setDefaults()
+		in.Triggers = append(in.Triggers, core.Trigger{
+			Name: t.Name, Was: t.Was, Fingerprint: t.fingerprint(), Concurrency: t.Concurrency, Buffer: t.Buffer, Retry: t.Retry,
+		})
+	}
+	r.upcoming.Store(&upcoming{version: in.Version, triggers: all})
+	return in, nil
+}
+
+// upcoming are the triggers of the newest configuration, before they have
+// numbers.
+type upcoming struct {
+	version  uint64
+	triggers []Trigger
+}
+
+func (r *Router) lost() Trigger {
+	return Trigger{Name: unroutable, Sink: refuse{}, Concurrency: 1, Buffer: 16, Retry: core.RetryPolicy{Attempts: 1}}
+}
+
+func (t *Trigger) setDefaults() {
+	if t.Timeout == 0 {
+		t.Timeout = 30 * time.Second
+	}
+	if t.Concurrency == 0 {
+		t.Concurrency = 10
+	}
+	if t.Buffer == 0 {
+		t.Buffer = 1024
+	}
+	if t.Retry.Attempts == 0 {
+		t.Retry.Attempts = 5
+	}
+	if t.Retry.Initial == 0 {
+		t.Retry.Initial = time.Second
+	}
+	if t.Retry.Max == 0 {
+		t.Retry.Max = 5 * time.Minute
+	}
+}
+
+// fingerprint stands for what the trigger matches.
+func (t *Trigger) fingerprint() string {
+	hash := sha256.New()
+	for _, source := range slices.Sorted(slices.Values(t.Sources)) {
+		fmt.Fprintf(hash, "%d:%s", len(source), source)
+	}
+	if t.Pattern != nil {
+		fmt.Fprintf(hash, "|%s", t.Pattern.Fingerprint())
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8])
+}
+
+// indexed makes the table for a configuration that the core has numbered.
+func (r *Router) indexed(out core.Indexed) {
+	next := r.upcoming.Load()
+	if next == nil || next.version != out.Version {
+		return // a newer configuration is on its way
+	}
+	t := &table{version: out.Version, triggers: map[uint32]*Trigger{}, numbers: out.Numbers}
+	var entries []pattern.Entry
+	for i := range next.triggers {
+		trigger := &next.triggers[i]
+		id := out.Numbers[trigger.Name]
+		t.triggers[id] = trigger
+		if trigger.Name != unroutable {
+			entries = append(entries, pattern.Entry{ID: int(id), Sources: trigger.Sources, Pattern: trigger.Pattern})
+		}
+	}
+	slices.SortFunc(entries, func(a, b pattern.Entry) int { return a.ID - b.ID })
+	t.index = pattern.NewIndex(entries)
+	r.configured.Store(t)
+}
+
+// match turns a stretch of the log into what the core takes. A body is kept
+// only for what matches, each by itself.
+func (t *table) match(entries []event.Entry) []core.Entry {
+	var numbers []uint32
+	var found []int
+	matched := make([]core.Entry, 0, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		start := len(numbers)
+		found, numbers = t.matchOne(e, found[:0], numbers)
+		if start == len(numbers) {
+			continue
+		}
+		body := *e
+		matched = append(matched, core.Entry{
+			Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: &body,
+		})
+	}
+	return matched
+}
+
+// matchOne appends the numbers of the triggers that one entry goes to. A panic
+// in our own code makes it a letter, not a crash (invariant I7).
+func (t *table) matchOne(e *event.Entry, found []int, numbers []uint32) (_ []int, result []uint32) {
+	result = numbers
+	defer func() {
+		if p := recover(); p != nil {
+			e.Err = fmt.Errorf("matching the event panicked: %v", p)
+			result = append(numbers, t.numbers[unroutable])
+		}
+	}()
+	switch {
+	case e.Err != nil:
+		return found, append(numbers, t.numbers[unroutable])
+	case e.Trigger != "":
+		id, known := t.numbers[e.Trigger]
+		if !known {
+			id = t.numbers[unroutable]
+		}
+		return found, append(numbers, id)
+	}
+	found = t.index.Match(e.Source, e.Event, found)
+	for _, id := range found {
+		numbers = append(numbers, uint32(id))
+	}
+	return found, numbers
+}
+
+// refuse is the sink of what cannot be delivered.
+type refuse struct{}
+
+// Deliver always refuses.
+func (refuse) Deliver(context.Context, sinks.Attempt) (sinks.Response, error) {
+	return sinks.Response{}, sinks.Permanent(errUnroutable)
+}
+
+var errUnroutable = errors.New("the entry is for a trigger that is not configured")
