@@ -116,9 +116,9 @@ func (n *Node) field(key string) *field {
 }
 
 // atKey is At for a key as Invalid takes it: a.b[2].c. Keys that hold dots are
-// found too.
-func (n *Node) atKey(key string) (pos Pos, found *Node) {
-	pos = n.pos
+// found too. Where not even the first step leads anywhere the place is start.
+func (n *Node) atKey(key string, start Pos) (pos Pos, found *Node) {
+	pos = start
 	for key != "" && n != nil {
 		next, at, rest := n.step(key)
 		if next == nil {

@@ -101,7 +101,7 @@ func TestNodeAt(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]Pos{"data.key[1].prefix": {3, 10}, "data.a.b[0]": {5, 7}, "data.a.b": {4, 3}, "data.x.y": {1, 1}, "data[x]": {1, 1}} {
-		if got, _ := root.atKey(key); got != want {
+		if got, _ := root.atKey(key, Pos{1, 1}); got != want {
 			t.Errorf("%s is at %v, not %v", key, got, want)
 		}
 	}

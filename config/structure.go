@@ -170,9 +170,6 @@ func (d *decoder) one(n *Node, err error, at *path) {
 	if !errors.As(err, &problem) {
 		problem = &Problem{Message: err.Error()}
 	}
-	pos, found := n.atKey(problem.Key)
-	if pos == n.pos {
-		pos = at.pos
-	}
+	pos, found := n.atKey(problem.Key, at.pos)
 	d.c.suggest(pos, joinKey(at.String(), printable(problem.Key)), d.c.hide(found, problem.Message), problem.Suggestion)
 }
