@@ -52,6 +52,11 @@ func (f *fence) adopt(last *stored) bool {
 	return true
 }
 
+// maxLost bounds how many writes of unknown fate are remembered. One that is
+// forgotten and stored after all fences its own writer, which then reads the
+// subject again.
+const maxLost = 256
+
 // fenceTries bounds how often one write is repeated for a reason that passes:
 // a janitor's re-append, another write under way, a duplicate that came between.
 const fenceTries = 8
@@ -61,6 +66,9 @@ const fenceTries = 8
 func (b *Bus) writeFenced(ctx context.Context, f *fence, subject string, content []byte, messages []*nats.Msg) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !b.conn.IsConnected() {
+		return fmt.Errorf("%w: not connected", event.ErrUnavailable)
+	}
 	if !f.known {
 		last, err := b.lastMessage(ctx, b.names.Events, subject)
 		if err != nil {
@@ -156,6 +164,7 @@ func (w *fencedWrite) onUnknown(ctx context.Context, cause error) error {
 		return nil
 	}
 	w.fence.lost = append(w.fence.lost, w.name)
+	w.fence.lost = w.fence.lost[max(0, len(w.fence.lost)-maxLost):]
 	return storeError(cause)
 }
 

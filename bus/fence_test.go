@@ -1,10 +1,14 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"sluice/event"
 )
@@ -82,6 +86,47 @@ func TestCursorKnowsItsLostWriteAgain(t *testing.T) {
 	f.sequence, f.write, f.lost = before, write, []string{f.write} // as if no answer had come
 	check(t, out.PublishAt(limited(t), "0", []byte("2"), sample("2"), sample("3")))
 	equal(t, "ids", fmt.Sprint(ids(t, b)), "[1 2 3]")
+}
+
+// The connection breaks again and again while a source publishes with a
+// cursor. It repeats what failed, as sources do: each event is there once, in
+// order, and the cursor says how many there are.
+func TestCursorOverABrokenConnection(t *testing.T) {
+	o := small(t)
+	o.Listen = "127.0.0.1:0"
+	b := open(t, o)
+	out := b.Source("s3")
+	ctx, stop := context.WithCancel(limited(t))
+	var group sync.WaitGroup
+	group.Go(func() {
+		for pause(ctx, 200*time.Millisecond) == nil {
+			disconnect(b)
+		}
+	})
+	const batches, each = 40, 10
+	failures := 0
+	for i := range batches {
+		for {
+			err := out.PublishAt(ctx, "0", []byte(strconv.Itoa(i)), samples(strconv.Itoa(i), each)...)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, event.ErrUnavailable) {
+				t.Fatal(err)
+			}
+			failures++
+			check(t, pause(ctx, 10*time.Millisecond))
+		}
+	}
+	stop()
+	group.Wait()
+	waitFor(t, "connection", b.conn.IsConnected)
+	t.Logf("%d batches, %d failures", batches, failures)
+	for i, id := range ids(t, b) {
+		equal(t, "id", id, fmt.Sprintf("%d-%d", i/each, i%each))
+	}
+	equal(t, "events", len(ids(t, b)), batches*each)
+	equal(t, "cursor", string(must(out.Cursor(limited(t), "0"))(t)), strconv.Itoa(batches-1))
 }
 
 func TestPublishAtRefuses(t *testing.T) {

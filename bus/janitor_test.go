@@ -121,7 +121,7 @@ func TestJanitorBesideAWriter(t *testing.T) {
 	stop()
 	group.Wait()
 	for i, want := range []string{"99", "97", "98"} {
-		equal(t, "cursor", string(must(b.Source("s3").Cursor(limited(t), fmt.Sprint(i)))(t)), want)
+		equal(t, "cursor", string(must(b.Source("s3").Cursor(limited(t), strconv.Itoa(i)))(t)), want)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestJanitorTrimsTheLedgerWithTheEvents(t *testing.T) {
 	last := uint64(0)
 	for i := range 10 {
 		last = must(b.AppendRecord(limited(t), "c", last, []byte("record")))(t)
-		check(t, b.Source("web").Publish(limited(t), sample(fmt.Sprint(i))))
+		check(t, b.Source("web").Publish(limited(t), sample(strconv.Itoa(i))))
 	}
 	equal(t, "no snapshot", pass(t, b, JanitorOptions{MaxAge: forever, Line: line(6, 0)}).Records, 0)
 	// Event 6 is left, and came after record 6; the snapshot is further on.
@@ -148,7 +148,7 @@ func full(t *testing.T) *Bus {
 	out := b.Source("web")
 	check(t, out.PublishAt(limited(t), "0", []byte("cursor")))
 	for i := range 1000 {
-		err := out.Publish(limited(t), sized(fmt.Sprint(i), 30<<10))
+		err := out.Publish(limited(t), sized(strconv.Itoa(i), 30<<10))
 		if errors.Is(err, event.ErrFull) {
 			fillUp(t, out)
 			return b

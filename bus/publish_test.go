@@ -230,6 +230,29 @@ func TestServerProbesForDuplicates(t *testing.T) {
 	equal(t, "last", last, 2)
 }
 
+// The messages of a batch follow each other without a gap, whatever others
+// publish meanwhile: PublishDirected and AppendSnapshot count back from the last.
+func TestServerKeepsABatchTogether(t *testing.T) {
+	b := open(t, small(t))
+	ctx, stop := context.WithCancel(limited(t))
+	var group sync.WaitGroup
+	group.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			_ = b.Source("web").Publish(ctx, sample(fmt.Sprintf("single-%d", i))) // ends with ctx
+		}
+	})
+	for i := range 20 {
+		messages := must(b.Source("bulk").messages(samples(fmt.Sprintf("batch-%d", i), 50)))(t)
+		last := must(b.publisher.storeBatch(limited(t), messages))(t)
+		for j := range 50 {
+			m := must(b.events.GetMsg(limited(t), last-uint64(49-j)))(t)
+			equal(t, "id", m.Header.Get("ce-id"), fmt.Sprintf("batch-%d-%d", i, j))
+		}
+	}
+	stop()
+	group.Wait()
+}
+
 // One stale expectation has the whole batch refused, and nothing is stored.
 func TestServerRefusesABatchAsAWhole(t *testing.T) {
 	b := open(t, small(t))
