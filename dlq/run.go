@@ -49,11 +49,13 @@ func (s *Store) Run(ctx context.Context) error {
 		if err := s.work(ctx, j, job.Rate); err != nil {
 			return fmt.Errorf("working the replay %s: %w", job.ID, err)
 		}
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 	}
 }
+
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // reload reads the jobs again: an earlier Run may have ended in doubt.
 func (s *Store) reload(ctx context.Context) error {
@@ -87,11 +89,11 @@ func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
 	}
 	for {
 		n, ended, err := s.advance(ctx, j, size)
-		if ctx.Err() == nil {
+		if !over(ctx) {
 			s.report(j, err)
 		}
 		switch {
-		case ctx.Err() != nil:
+		case over(ctx):
 			return nil
 		case errors.Is(err, event.ErrFenced):
 			return err

@@ -23,6 +23,9 @@ var errCut = errors.New("the answer's body is over the limit")
 // knows whether a second one does harm. Its error is errCut when the answer
 // has a status but its body is over the limit.
 func (p *pool) exchange(ctx context.Context, req *fasthttp.Request, resp *fasthttp.Response) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c, err := p.get(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot connect: %w", err)

@@ -58,6 +58,7 @@ func TestSuite(t *testing.T) {
 			var url string
 			sinktest.Exercise(t, sinktest.Fixture{
 				Worker: func(t *testing.T) sinktest.Worker {
+					t.Helper()
 					w := &suiteWorker{hold: make(chan struct{})}
 					server := httptest.NewServer(w)
 					url = server.URL
@@ -76,7 +77,10 @@ func TestSuite(t *testing.T) {
 						},
 					}
 				},
-				Sink: func(t *testing.T) sinks.Sink { return build(t, url, func(c *sinkhttp.Config) { c.Mode = mode }) },
+				Sink: func(t *testing.T) sinks.Sink {
+					t.Helper()
+					return build(t, url, func(c *sinkhttp.Config) { c.Mode = mode })
+				},
 			})
 		})
 	}

@@ -251,12 +251,15 @@ func endsSoon(t *testing.T, deliver func() error, want error) {
 
 func cancelledBefore(t *testing.T, b *bench) {
 	t.Helper()
+	if err := b.deliver(t, attempt(1, 0)); err != nil { // so that there is a connection to use
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := b.sink.Deliver(ctx, attempt(1, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if got := b.worker.Received(); len(got) != 0 {
+	if got := b.worker.Received(); len(got) != 1 {
 		t.Errorf("the worker has received %+v", got)
 	}
 }
