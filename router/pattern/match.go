@@ -72,9 +72,12 @@ func (m *matcher) node(n *node, i int32, from, must int) bool {
 	case kindObject:
 		return m.absent(n.field, from, must) && m.kids(n, i, from, must)
 	case kindArray:
+		if n.field != nil && len(n.kids) > 0 {
+			return m.exact(n, i, from, must)
+		}
 		return m.leaves(n.field, i, from, must) && m.elements(n, i, from, must)
 	case kindMulti:
-		return m.leaves(n.field, i, from, must) && m.several(n, i, from, must)
+		return m.exact(n, i, from, must)
 	default:
 		return m.scalar(n, &it.leaf, from, must)
 	}
@@ -114,21 +117,6 @@ func (m *matcher) kids(n *node, i int32, from, must int) bool {
 		case c == 0 && !m.missing(kid, from, must):
 			return false
 		case c != 0 && !m.node(kid, c, from, must):
-			return false
-		}
-	}
-	return true
-}
-
-// several matches the fields below n in the values of a key that comes more than
-// once. They are no list, so each key below may be found in another of them.
-func (m *matcher) several(n *node, i int32, from, must int) bool {
-	for _, kid := range n.kids {
-		one := &node{depth: n.depth, kids: []*node{kid}, fields: kid.fields, absent: kid.absent}
-		if kid.field != nil {
-			one.fields = append([]*field{kid.field}, kid.fields...)
-		}
-		if !m.elements(one, i, from, must) {
 			return false
 		}
 	}

@@ -221,10 +221,20 @@ func naiveNumber(json string, holds func(comparison int) bool, threshold string)
 }
 
 func naiveWildcard(text string) *regexp.Regexp {
-	quoted := regexp.QuoteMeta(text)
-	quoted = strings.ReplaceAll(quoted, `\\\*`, "\x00")
-	quoted = strings.ReplaceAll(quoted, `\*`, `(?s:.*)`)
-	return regexp.MustCompile(`\A` + strings.ReplaceAll(quoted, "\x00", `\*`) + `\z`)
+	expression := ""
+	for literal := false; text != ""; text = text[1:] {
+		switch c := text[:1]; {
+		case literal:
+			expression, literal = expression+regexp.QuoteMeta(c), false
+		case c == `\`:
+			literal = true
+		case c == "*":
+			expression += `(?s:.*)`
+		default:
+			expression += regexp.QuoteMeta(c)
+		}
+	}
+	return regexp.MustCompile(`\A` + expression + `\z`)
 }
 
 func naiveInBlock(block, text string) bool {

@@ -202,6 +202,10 @@ var verdicts = []struct {
 	{"any element where it is absent", `{"a":[{"b":1,"c":2},{"b":3}]}`, `{"a":{"b":[{"exists":true}],"c":[{"exists":false}]}}`, true},
 	{"asked before the element is found", `{"a":[{"b":1,"c":2},{"c":3}]}`, `{"a":{"b":[{"exists":false}],"c":[3]}}`, false},
 
+	{"a field below another, in one element", `{"a":[[{"b":1},2]]}`, `{"a":[2],"a.b":[1]}`, true},
+	{"a field below another, in two elements", `{"a":[[{"b":1}],[2]]}`, `{"a":[2],"a.b":[1]}`, false},
+	{"a field below another, absent there", `{"a":[[{"b":1}],[2]]}`, `{"a":[2],"a.b":[{"exists":false}]}`, true},
+
 	// Dots.
 	{"dot in the pattern", `{"a":{"b":"x"}}`, `{"a.b":["x"]}`, true},
 	{"dot in the event", `{"a.b":"x"}`, `{"a":{"b":["x"]}}`, true},
@@ -215,6 +219,7 @@ var verdicts = []struct {
 	{"repeated, last", `{"a":1,"a":2}`, `{"a":[2]}`, true},
 	{"repeated objects", `{"a":{"b":1},"a":{"c":2}}`, `{"a":{"b":[1],"c":[2]}}`, true},
 	{"repeated lists", `{"a":[{"b":1}],"a":[{"c":2}]}`, `{"a":{"b":[1],"c":[2]}}`, true},
+	{"repeated lists, two elements of one", `{"a":[{"b":1},{"c":2}],"a":[]}`, `{"a":{"b":[1],"c":[2]}}`, false},
 	{"repeated, a value and an object", `{"a":1,"a":{"b":2}}`, `{"a":[{"exists":false}]}`, false},
 
 	// Repeated fields in patterns: the last counts.
