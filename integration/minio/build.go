@@ -17,41 +17,41 @@ const module = "github.com/minio/minio"
 // Build returns the path of the MinIO binary. The first time it builds it,
 // which takes a few minutes. It fails the test, with the command that would
 // have built it, when that does not work.
-func Build(t testing.TB) string {
-	t.Helper()
+func Build(tb testing.TB) string {
+	tb.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		t.Fatalf("no folder to keep MinIO in: %v", err)
+		tb.Fatalf("no folder to keep MinIO in: %v", err)
 	}
 	dir := filepath.Join(cache, "sluice", "minio-"+Version)
 	binary := filepath.Join(dir, "minio")
 	if _, err := os.Stat(binary); err == nil {
 		return binary
 	}
-	if err := install(t, dir, binary); err != nil {
-		t.Fatalf("MinIO cannot be built: %v\nBuild it by hand:\n\tGOBIN=%s CGO_ENABLED=0 go install %s@%s", err, dir, module, Version)
+	if err := install(tb, dir, binary); err != nil {
+		tb.Fatalf("MinIO cannot be built: %v\nBuild it by hand:\n\tGOBIN=%s CGO_ENABLED=0 go install %s@%s", err, dir, module, Version)
 	}
 	return binary
 }
 
 // install builds beside the cache and renames, so that two tests at once do no
 // harm.
-func install(t testing.TB, dir, binary string) error {
-	t.Helper()
+func install(tb testing.TB, dir, binary string) error {
+	tb.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	building, err := os.MkdirTemp(dir, "building-")
+	building, err := os.MkdirTemp(dir, "building-") //nolint:usetesting // to be renamed from, on the same disk
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(building) }()
-	t.Logf("building MinIO %s, once", Version)
-	command := exec.CommandContext(t.Context(), "go", "install", module+"@"+Version)
+	tb.Logf("building MinIO %s, once", Version)
+	command := exec.CommandContext(tb.Context(), "go", "install", module+"@"+Version)
 	command.Dir = building // outside of this module
 	command.Env = append(os.Environ(), "GOBIN="+building, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if output, err := command.CombinedOutput(); err != nil {
-		t.Logf("%s", output)
+		tb.Logf("%s", output)
 		return err
 	}
 	return os.Rename(filepath.Join(building, "minio"), binary)

@@ -5,7 +5,6 @@ package minio
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -48,23 +47,23 @@ type Server struct {
 
 // Start runs MinIO on dir until the test ends. Port 0 takes a free one. env
 // holds additional settings, such as MINIO_COMPRESSION_ENABLE=on.
-func Start(t testing.TB, dir string, port int, env ...string) *Server {
-	t.Helper()
+func Start(tb testing.TB, dir string, port int, env ...string) *Server {
+	tb.Helper()
 	if port == 0 {
-		port = freePort(t)
+		port = freePort(tb)
 	}
-	s := &Server{binary: Build(t), dir: dir, port: port, env: env, output: &output{}}
-	t.Cleanup(func() { s.Kill(t) })
-	s.Restart(t)
+	s := &Server{binary: Build(tb), dir: dir, port: port, env: env, output: &output{}}
+	tb.Cleanup(func() { s.Kill(tb) })
+	s.Restart(tb)
 	return s
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
+func freePort(tb testing.TB) int {
+	tb.Helper()
 	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	listener, err := config.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().(*net.TCPAddr).Port
@@ -76,9 +75,9 @@ func (s *Server) Endpoint() string { return "http://" + s.address() }
 func (s *Server) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
 // Restart stops the server when it runs, starts it, and waits until it is ready.
-func (s *Server) Restart(t testing.TB) {
-	t.Helper()
-	s.Stop(t)
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	s.Stop(tb)
 	// Not bound to the test's context: that ends before the clean-up stops it.
 	s.command = exec.Command(s.binary, "server", "--quiet", "--address", s.address(), s.dir) //nolint:noctx // see above
 	s.command.Env = append(os.Environ(),
@@ -87,27 +86,27 @@ func (s *Server) Restart(t testing.TB) {
 	s.command.Env = append(s.command.Env, s.env...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
-		t.Fatalf("MinIO does not start: %v", err)
+		tb.Fatalf("MinIO does not start: %v", err)
 	}
 	exited := make(chan error, 1)
 	command := s.command
 	go func() { exited <- command.Wait() }()
 	s.exited = exited
-	s.waitReady(t)
+	s.waitReady(tb)
 }
 
-func (s *Server) waitReady(t testing.TB) {
-	t.Helper()
+func (s *Server) waitReady(tb testing.TB) {
+	tb.Helper()
 	deadline := time.Now().Add(readyTimeout)
-	for !s.ready(t.Context()) {
+	for !s.ready(tb.Context()) {
 		select {
 		case err := <-s.exited:
 			s.command = nil
-			t.Fatalf("MinIO has ended: %v\n%s", err, s.output)
+			tb.Fatalf("MinIO has ended: %v\n%s", err, s.output)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("MinIO is not ready after %v\n%s", readyTimeout, s.output)
+			tb.Fatalf("MinIO is not ready after %v\n%s", readyTimeout, s.output)
 		}
 	}
 }
@@ -126,19 +125,19 @@ func (s *Server) ready(ctx context.Context) bool {
 }
 
 // Stop ends the server as a service manager would, and waits for it.
-func (s *Server) Stop(t testing.TB) {
-	t.Helper()
-	s.end(t, syscall.SIGTERM)
+func (s *Server) Stop(tb testing.TB) {
+	tb.Helper()
+	s.end(tb, syscall.SIGTERM)
 }
 
 // Kill ends the server with SIGKILL, and waits for it.
-func (s *Server) Kill(t testing.TB) {
-	t.Helper()
-	s.end(t, syscall.SIGKILL)
+func (s *Server) Kill(tb testing.TB) {
+	tb.Helper()
+	s.end(tb, syscall.SIGKILL)
 }
 
-func (s *Server) end(t testing.TB, how syscall.Signal) {
-	t.Helper()
+func (s *Server) end(tb testing.TB, how syscall.Signal) {
+	tb.Helper()
 	if s.command == nil {
 		return
 	}
@@ -148,55 +147,55 @@ func (s *Server) end(t testing.TB, how syscall.Signal) {
 	case <-time.After(stopTimeout):
 		_ = s.command.Process.Kill()
 		<-s.exited
-		t.Errorf("MinIO did not end within %v of %v", stopTimeout, how)
+		tb.Errorf("MinIO did not end within %v of %v", stopTimeout, how)
 	}
 	s.command = nil
 }
 
 // Client returns a client with the root user's credentials.
-func (s *Server) Client(t testing.TB) *client.Client {
-	t.Helper()
+func (s *Server) Client(tb testing.TB) *client.Client {
+	tb.Helper()
 	transport, err := client.DefaultTransport(false)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	c, err := client.New(s.address(), &client.Options{
 		Creds: credentials.NewStaticV4(User, Password, ""), Region: "us-east-1", Transport: transport,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // MakeBucket creates a bucket, with versions when versioned.
-func (s *Server) MakeBucket(t testing.TB, name string, versioned bool) {
-	t.Helper()
-	c := s.Client(t)
-	if err := c.MakeBucket(t.Context(), name, client.MakeBucketOptions{}); err != nil {
-		t.Fatalf("bucket %s: %v", name, err)
+func (s *Server) MakeBucket(tb testing.TB, name string, versioned bool) {
+	tb.Helper()
+	c := s.Client(tb)
+	if err := c.MakeBucket(tb.Context(), name, client.MakeBucketOptions{}); err != nil {
+		tb.Fatalf("bucket %s: %v", name, err)
 	}
 	if !versioned {
 		return
 	}
-	if err := c.EnableVersioning(t.Context(), name); err != nil {
-		t.Fatalf("versions of bucket %s: %v", name, err)
+	if err := c.EnableVersioning(tb.Context(), name); err != nil {
+		tb.Fatalf("versions of bucket %s: %v", name, err)
 	}
 }
 
 // Put uploads an object, again and again while the server is away, and returns
 // how it was stored. It may be called from any goroutine of the test.
-func Put(t testing.TB, c *client.Client, bucket, key, content string) client.UploadInfo {
-	t.Helper()
+func Put(tb testing.TB, c *client.Client, bucket, key, content string) client.UploadInfo {
+	tb.Helper()
 	deadline := time.Now().Add(readyTimeout)
 	for {
-		info, err := c.PutObject(t.Context(), bucket, key, strings.NewReader(content), int64(len(content)), client.PutObjectOptions{})
+		info, err := c.PutObject(tb.Context(), bucket, key, strings.NewReader(content), int64(len(content)), client.PutObjectOptions{})
 		if err == nil {
 			return info
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("put %q: %v", key, err)
+			tb.Errorf("put %q: %v", key, err)
 			return info
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -223,5 +222,5 @@ func (o *output) Write(p []byte) (int, error) {
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return fmt.Sprintf("MinIO said:\n%s", o.text.String())
+	return "MinIO said:\n" + o.text.String()
 }

@@ -159,6 +159,7 @@ func TestNothingIsMissed(t *testing.T) {
 // upload returns how often each key was uploaded. A versioned bucket gets
 // several versions of a key.
 func upload(t *testing.T, server *minio.Server, n int, versioned bool) map[string]int {
+	t.Helper()
 	c := server.Client(t)
 	want := map[string]int{"last": 1}
 	for i := range n {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -163,7 +164,7 @@ func newWatchedBody(ctx context.Context, body io.ReadCloser, cancel context.Canc
 func (b *watchedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(bodyTimeout)
 	n, err := b.body.Read(p)
-	if err != nil && err != io.EOF && context.Cause(b.ctx) == errSilent {
+	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), errSilent) {
 		err = errSilent
 	}
 	return n, err

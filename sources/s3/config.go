@@ -3,6 +3,8 @@ package s3
 import (
 	"errors"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/s3utils"
@@ -134,18 +136,10 @@ func (c *Config) validateInterval() error {
 }
 
 func oneOf(key, value string, allowed ...string) error {
-	list := ""
-	for i, one := range allowed {
-		if value == one {
-			return nil
-		}
-		switch {
-		case i > 0 && i == len(allowed)-1:
-			list += " or "
-		case i > 0:
-			list += ", "
-		}
-		list += one
+	if slices.Contains(allowed, value) {
+		return nil
 	}
+	last := len(allowed) - 1
+	list := strings.Join(allowed[:last], ", ") + " or " + allowed[last]
 	return config.Invalid(key, "%q is not known: write %s", value, list)
 }

@@ -23,11 +23,8 @@ var (
 func code(err error) string { return response(err).Code }
 
 func response(err error) minio.ErrorResponse {
-	var answer minio.ErrorResponse
-	if errors.As(err, &answer) {
-		return answer
-	}
-	return minio.ErrorResponse{}
+	answer, _ := errors.AsType[minio.ErrorResponse](err)
+	return answer
 }
 
 // unsupported tells whether the server has not implemented what was asked.
@@ -35,8 +32,7 @@ func unsupported(err error) bool {
 	if errors.Is(err, errNoListen) {
 		return true
 	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return true
 	}
 	switch code(err) {

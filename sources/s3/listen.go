@@ -57,7 +57,7 @@ func (c *client) listen(ctx context.Context, opened, steady func(), take func(no
 		defer stands.Stop()
 		err = c.readNotes(pulse{body, silent}, take)
 	}
-	if context.Cause(ctx) == errHeld { //nolint:errorlint // set above
+	if errors.Is(context.Cause(ctx), errHeld) {
 		return errHeld
 	}
 	return err
@@ -144,7 +144,7 @@ func streamError(err error, left int64) error {
 	switch {
 	case left <= 0:
 		return fmt.Errorf("a notification is longer than %d bytes", maxLine)
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errEnded
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice/event"
@@ -150,7 +151,21 @@ func (m *memory) fresh(objects []object) []object {
 			fresh = append(fresh, o)
 		}
 	}
+	sortVersions(fresh)
 	return fresh
+}
+
+// sortVersions orders neighbours of one key from the oldest to the newest, as
+// not every server lists them the other way round.
+func sortVersions(objects []object) {
+	for from := 0; from < len(objects); {
+		to := from + 1
+		for to < len(objects) && objects[to].key == objects[from].key {
+			to++
+		}
+		slices.SortStableFunc(objects[from:to], func(a, b object) int { return a.modified.Compare(b.modified) })
+		from = to
+	}
 }
 
 func (m *memory) old(o object) bool {

@@ -81,7 +81,7 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 // ignoreEnd turns the errors that come from the end of ctx into none.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // who ended ctx knows
 	}
 	return err
 }

@@ -6,12 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,7 +75,7 @@ func (f *folder) makeBucket(name string) error {
 
 func (f *folder) hasBucket(name string) (bool, error) {
 	if gofakes3.ValidateBucketName(name) != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // what cannot be a bucket is none
 	}
 	info, err := f.root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -210,7 +210,7 @@ func (f *folder) put(bucket, key string, meta map[string]string, content io.Read
 	if err != nil {
 		return record{}, err
 	}
-	temporary := path.Join(hiddenDir, "tmp", fmt.Sprintf("%d", f.uploads.Add(1)))
+	temporary := path.Join(hiddenDir, "tmp", strconv.FormatUint(f.uploads.Add(1), 10))
 	defer func() { _ = f.root.Remove(temporary) }() // gone when all went well
 	hash, err := f.receive(temporary, content, size)
 	if err != nil {

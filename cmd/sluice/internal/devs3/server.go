@@ -117,16 +117,15 @@ func (s *Server) Run(ctx context.Context) error {
 	cancel()
 	<-watched
 	if err == nil {
-		err = s.stop()
+		err = s.stop(context.WithoutCancel(ctx))
 		<-served
 	}
 	return errors.Join(err, s.folder.close())
 }
 
-// stop ends the server without the cancelled context: requests under way get a
-// moment, then they are cut off.
-func (s *Server) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+// stop ends the server: requests under way get a moment, then they are cut off.
+func (s *Server) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	if s.server.Shutdown(ctx) == nil {
 		return nil

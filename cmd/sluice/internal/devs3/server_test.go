@@ -16,18 +16,18 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-func put(t *testing.T, c *minio.Client, bucket, key, content string) minio.UploadInfo {
+func put(t *testing.T, c *minio.Client, key, content string) minio.UploadInfo {
 	t.Helper()
-	info, err := c.PutObject(t.Context(), bucket, key, strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{ContentType: "text/x-test"})
+	info, err := c.PutObject(t.Context(), "photos", key, strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{ContentType: "text/x-test"})
 	if err != nil {
 		t.Fatalf("put %q: %v", key, err)
 	}
 	return info
 }
 
-func get(t *testing.T, c *minio.Client, bucket, key string) string {
+func get(t *testing.T, c *minio.Client, key string) string {
 	t.Helper()
-	found, err := c.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
+	found, err := c.GetObject(t.Context(), "photos", key, minio.GetObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +39,10 @@ func get(t *testing.T, c *minio.Client, bucket, key string) string {
 	return string(content)
 }
 
-func keys(t *testing.T, c *minio.Client, bucket string, options minio.ListObjectsOptions) []string {
+func keys(t *testing.T, c *minio.Client, options minio.ListObjectsOptions) []string {
 	t.Helper()
 	var found []string
-	for o := range c.ListObjectsIter(t.Context(), bucket, options) {
+	for o := range c.ListObjectsIter(t.Context(), "photos", options) {
 		if o.Err != nil {
 			t.Fatal(o.Err)
 		}
@@ -61,14 +61,14 @@ func TestOddKeysAreKeptExactly(t *testing.T) {
 	s := start(t, dir, "photos")
 	c := connect(t, s)
 	for _, key := range oddKeys {
-		put(t, c, "photos", key, "content of "+key)
+		put(t, c, key, "content of "+key)
 	}
 	want := slices.Sorted(slices.Values(oddKeys))
-	if got := keys(t, c, "photos", minio.ListObjectsOptions{Recursive: true}); !slices.Equal(got, want) {
+	if got := keys(t, c, minio.ListObjectsOptions{Recursive: true}); !slices.Equal(got, want) {
 		t.Errorf("listed\n%q, want\n%q", got, want)
 	}
 	for _, key := range oddKeys {
-		if got := get(t, c, "photos", key); got != "content of "+key {
+		if got := get(t, c, key); got != "content of "+key {
 			t.Errorf("%q holds %q", key, got)
 		}
 	}
@@ -88,7 +88,7 @@ func TestOddKeysAreKeptExactly(t *testing.T) {
 func TestObjectsSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s, stop := startStoppable(t, dir, "photos")
-	before := put(t, connect(t, s), "photos", "in/a.jpg", "picture")
+	before := put(t, connect(t, s), "in/a.jpg", "picture")
 	stop()
 	c := connect(t, start(t, dir))
 	info, err := c.StatObject(t.Context(), "photos", "in/a.jpg", minio.StatObjectOptions{})
@@ -108,14 +108,14 @@ func TestUploadInPartsAndCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := get(t, c, "photos", "big"); got != string(content) {
+	if got := get(t, c, "big"); got != string(content) {
 		t.Errorf("the upload in parts has %d bytes that differ from the %d sent", len(got), len(content))
 	}
 	_, err = c.CopyObject(t.Context(), minio.CopyDestOptions{Bucket: "photos", Object: "copy"}, minio.CopySrcOptions{Bucket: "photos", Object: "big"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := get(t, c, "photos", "copy"); got != string(content) {
+	if got := get(t, c, "copy"); got != string(content) {
 		t.Errorf("the copy has %d bytes that differ", len(got))
 	}
 }
@@ -125,16 +125,16 @@ func TestListingPagesAndFolders(t *testing.T) {
 	c := connect(t, s)
 	all := []string{"a", "b/1", "b/2", "c", "d/1", "e"}
 	for _, key := range all {
-		put(t, c, "photos", key, "x")
+		put(t, c, key, "x")
 	}
-	if got := keys(t, c, "photos", minio.ListObjectsOptions{Recursive: true, MaxKeys: 1}); !slices.Equal(got, all) {
+	if got := keys(t, c, minio.ListObjectsOptions{Recursive: true, MaxKeys: 1}); !slices.Equal(got, all) {
 		t.Errorf("page by page: %q, want %q", got, all)
 	}
 	want := []string{"a", "c", "e", "b/", "d/"}
-	if got := keys(t, c, "photos", minio.ListObjectsOptions{}); !slices.Equal(got, want) {
+	if got := keys(t, c, minio.ListObjectsOptions{}); !slices.Equal(got, want) {
 		t.Errorf("as folders: %q, want %q", got, want)
 	}
-	if got := keys(t, c, "photos", minio.ListObjectsOptions{Recursive: true, Prefix: "b/"}); !slices.Equal(got, []string{"b/1", "b/2"}) {
+	if got := keys(t, c, minio.ListObjectsOptions{Recursive: true, Prefix: "b/"}); !slices.Equal(got, []string{"b/1", "b/2"}) {
 		t.Errorf("with a prefix: %q", got)
 	}
 }
@@ -144,7 +144,7 @@ func TestEveryUploadOfAKeyIsLater(t *testing.T) {
 	c := connect(t, s)
 	last := time.Time{}
 	for range 20 {
-		put(t, c, "photos", "same", "same content")
+		put(t, c, "same", "same content")
 		for o := range c.ListObjectsIter(t.Context(), "photos", minio.ListObjectsOptions{}) {
 			if !o.LastModified.After(last) {
 				t.Fatalf("modified at %v after %v", o.LastModified, last)
@@ -211,7 +211,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if got := keys(t, connect(t, s), "photos", minio.ListObjectsOptions{Recursive: true}); len(got) > 0 {
+	if got := keys(t, connect(t, s), minio.ListObjectsOptions{Recursive: true}); len(got) > 0 {
 		t.Errorf("refused uploads have left %q", got)
 	}
 }
@@ -285,8 +285,8 @@ func TestListenTellsUploadsAndForeignFiles(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	put(t, c, "photos", "out/a.jpg", "x")
-	put(t, c, "photos", "in/a b+c%20.jpg", "x")
+	put(t, c, "out/a.jpg", "x")
+	put(t, c, "in/a b+c%20.jpg", "x")
 	if got := (<-notes).Records[0].S3.Object.Key; got != "in/a b+c%20.jpg" {
 		t.Errorf("told of %q", got)
 	}
@@ -296,7 +296,7 @@ func TestListenTellsUploadsAndForeignFiles(t *testing.T) {
 	if got := (<-notes).Records[0].S3.Object; got.Key != "in/dropped.jpg" || got.Size != 7 {
 		t.Errorf("told of %q of %d bytes", got.Key, got.Size)
 	}
-	if got := get(t, c, "photos", "in/dropped.jpg"); got != "by hand" {
+	if got := get(t, c, "in/dropped.jpg"); got != "by hand" {
 		t.Errorf("the dropped file holds %q", got)
 	}
 	cancel()

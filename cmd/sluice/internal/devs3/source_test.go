@@ -66,12 +66,12 @@ func TestSourceSeesUploadsAtOnceAndAfterARestart(t *testing.T) {
 	out := sourcetest.NewOut()
 	stop := run(t, s, out, func(c *s3.Config) { c.Interval = config.Duration(time.Hour) })
 	waitListening(t, s)
-	put(t, c, "photos", "in/a.jpg", "1")
-	put(t, c, "photos", "out/a.jpg", "1")
-	put(t, c, "photos", "in/a.jpg", "2")
+	put(t, c, "in/a.jpg", "1")
+	put(t, c, "out/a.jpg", "1")
+	put(t, c, "in/a.jpg", "2")
 	out.Wait(t, 2)
 	stop()
-	put(t, c, "photos", "in/b.jpg", "3")
+	put(t, c, "in/b.jpg", "3")
 	out = out.Restart()
 	run(t, s, out, nil)
 	events := out.Wait(t, 3)
@@ -91,7 +91,7 @@ func TestSourceBothWaysAgree(t *testing.T) {
 	run(t, s, listed, func(c *s3.Config) { c.Prefix = ""; c.Interval = config.Duration(time.Second); c.Listen = "off" })
 	waitListening(t, s)
 	for _, key := range oddKeys {
-		put(t, c, "photos", key, "content of "+key)
+		put(t, c, key, "content of "+key)
 	}
 	a, b := listened.Wait(t, len(oddKeys)), listed.Wait(t, len(oddKeys))
 	byID := func(a, b event.Event) int { return strings.Compare(a.ID, b.ID) }
@@ -136,7 +136,7 @@ func TestSourceAndEndpointRestart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- again.Run(ctx) }()
-	put(t, connect(t, again), "photos", "in/after.jpg", "x")
+	put(t, connect(t, again), "in/after.jpg", "x")
 	out.Wait(t, 1)
 	cancel()
 	if err := <-done; err != nil {
