@@ -12,8 +12,8 @@ import (
 	"sluice/sources/sourcetest"
 )
 
-// A lossy Out stores and then loses the answer while lose is set: the source
-// does not know where its cursor is, as after a connection has broken.
+// A lossy Out stores once and then loses all answers while lose is set: the
+// source does not know where its cursor is, as after a connection has broken.
 type lossy struct {
 	*sourcetest.Out
 	lose  atomic.Bool
@@ -35,6 +35,9 @@ func (l *lossy) PublishAt(ctx context.Context, shard string, cursor []byte, even
 }
 
 func (l *lossy) Cursor(ctx context.Context, shard string) ([]byte, error) {
+	if l.lose.Load() {
+		return nil, event.ErrUnavailable
+	}
 	l.stale = false
 	return l.Out.Cursor(ctx, shard)
 }

@@ -141,9 +141,12 @@ func (r *run) store(ctx context.Context, fired time.Time, events ...event.Event)
 	if !errors.Is(err, event.ErrFenced) || !r.failing {
 		return err
 	}
-	if stored, readErr := r.stored(ctx); readErr != nil || stored.Run != r.id {
+	switch stored, readErr := r.stored(ctx); {
+	case readErr != nil:
+		return readErr
+	case stored.Run != r.id:
 		return err
-	} else if stored.Fired.Before(fired) {
+	case stored.Fired.Before(fired):
 		r.progress.fired(stored.Fired)
 		return errPartly
 	}

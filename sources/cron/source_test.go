@@ -365,6 +365,23 @@ func TestClockJumps(t *testing.T) {
 	})
 }
 
+// A source that has stopped leaves nothing behind in the scheduler.
+func TestStoppedSourceIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := newRig()
+		defer start(t, rig.source(t, "a", "@daily"), sourcetest.NewOut())()
+		stop := start(t, rig.source(t, "b", "@hourly"), sourcetest.NewOut())
+		wait(time.Minute)
+		if n := len(rig.scheduler.alarms); n != 2 {
+			t.Errorf("%d alarms, want 2", n)
+		}
+		stop()
+		if n := len(rig.scheduler.alarms); n != 1 {
+			t.Errorf("%d alarms after one source has stopped, want 1", n)
+		}
+	})
+}
+
 // I4: a publish that hangs delays no other schedule.
 func TestSlowPublishDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
