@@ -37,6 +37,8 @@ type reader struct {
 	mu    sync.Mutex
 	ahead []arrived
 	bytes int
+	want  int           // ready is told from so many on,
+	upTo  uint64        // or when this sequence has arrived
 	ready chan struct{} // a token when something has arrived
 	space chan struct{} // a token when something was taken
 }
@@ -149,10 +151,35 @@ func (r *reader) arrive(ctx context.Context, msg jetstream.Msg) error {
 	r.mu.Lock()
 	r.ahead = append(r.ahead, arrived{m.sequence, size, value})
 	r.bytes += size
+	enough := r.enough()
 	r.mu.Unlock()
 	r.config.OptStartSeq = m.sequence + 1
-	token1(r.ready)
+	if enough {
+		token1(r.ready)
+	}
 	return nil
+}
+
+// expect sets when ready is told, and tells whether it is so already. Without
+// it every message is told.
+func (r *reader) expect(want int, upTo uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.want, r.upTo = want, upTo
+	return r.enough()
+}
+
+// enough tells whether what was expected has arrived. The lock is held.
+func (r *reader) enough() bool {
+	n := len(r.ahead)
+	return n > 0 && (n >= r.want || r.ahead[n-1].sequence >= r.upTo)
+}
+
+// past tells whether the next message lies above the sequence last.
+func (r *reader) past(last uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ahead) > 0 && r.ahead[0].sequence > last
 }
 
 func (r *reader) waitForSpace(ctx context.Context, size int) error {
@@ -163,6 +190,7 @@ func (r *reader) waitForSpace(ctx context.Context, size int) error {
 		if !full {
 			return nil
 		}
+		token1(r.ready)
 		select {
 		case <-r.space:
 		case <-ctx.Done():

@@ -236,6 +236,23 @@ func TestRangePassesWhatWasTrimmed(t *testing.T) {
 	equal(t, "empty", must(b.Range(limited(t), 101, 1000, 1<<20))(t).To, 100)
 }
 
+// What was trimmed lies between the reader and the next message, which is above
+// what the reader has set out for.
+func TestRangePassesAGap(t *testing.T) {
+	b := open(t, small(t))
+	check(t, b.Source("web").Publish(limited(t), samples("a", 100)...))
+	check(t, b.events.Purge(limited(t)))
+	r := b.ranges.acquire(limited(t), 51)
+	r.last = 100 // as it was before the purge
+	check(t, b.Source("web").Publish(limited(t), samples("b", 3)...))
+	batch := must(r.fill(limited(t), b, 1000, 1<<20))(t)
+	equal(t, "to", batch.To, 100)
+	equal(t, "entries", len(batch.Entries), 0)
+	r.next = batch.To + 1
+	b.ranges.release(r)
+	equal(t, "next", must(b.Range(limited(t), 101, 1000, 1<<20))(t).To, 103)
+}
+
 func TestFetchLeavesOutWhatIsMissing(t *testing.T) {
 	b := open(t, small(t))
 	check(t, b.Source("web").Publish(limited(t), samples("a", 50)...))
