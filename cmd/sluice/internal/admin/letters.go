@@ -1,0 +1,264 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"time"
+
+	"sluice/dlq"
+)
+
+// The size of a page of letters, when none is asked for, and at most.
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// groups are what letters can be counted by.
+var groups = map[string]func(*dlq.Counts) map[string]int{
+	"trigger": func(c *dlq.Counts) map[string]int { return c.Triggers },
+	"error":   func(c *dlq.Counts) map[string]int { return c.Errors },
+	"type":    func(c *dlq.Counts) map[string]int { return c.Types },
+	"source":  func(c *dlq.Counts) map[string]int { return c.Sources },
+}
+
+func (s *Server) letters(_ http.ResponseWriter, r *http.Request) (any, error) {
+	query := r.URL.Query()
+	filter, err := ParseFilter(query)
+	if err != nil {
+		return nil, err
+	}
+	if query.Has("group") {
+		return s.count(r, filter, query.Get("group"))
+	}
+	after, err := number(query, "after", 0, 1<<62)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := number(query, "limit", defaultPage, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.options.Letters.List(r.Context(), filter, after, int(limit))
+	if err != nil {
+		return nil, err
+	}
+	page := Letters{Letters: make([]Letter, 0, len(found)), Next: next}
+	for i := range found {
+		page.Letters = append(page.Letters, letterOf(&found[i]))
+	}
+	return page, nil
+}
+
+func (s *Server) count(r *http.Request, filter dlq.Filter, group string) (any, error) {
+	pick := groups[group]
+	if pick == nil {
+		return nil, refuse(http.StatusBadRequest, "group %.100q: group by trigger, error, type or source", group)
+	}
+	counts, err := s.options.Letters.Count(r.Context(), filter)
+	if err != nil {
+		return nil, err
+	}
+	answer := countsOf(&counts)
+	answer.Groups = pick(&counts)
+	return answer, nil
+}
+
+func countsOf(c *dlq.Counts) Counts {
+	return Counts{Total: c.Total, Replayable: c.Replayable, Skipped: c.Skipped}
+}
+
+func letterOf(s *dlq.Summary) Letter {
+	return Letter{
+		ID: s.ID.String(), Trigger: s.ID.Trigger, Source: s.Source,
+		EventID: s.EventID, EventSource: s.EventSource, Type: s.Type,
+		Reason: s.Reason, Error: s.Error, Status: s.Status, Attempts: s.Made,
+		Accepted: s.AcceptedAt, Died: s.DiedAt, Origin: s.Origin, Problem: s.Problem,
+	}
+}
+
+func (s *Server) letter(_ http.ResponseWriter, r *http.Request) (any, error) {
+	found, err := s.options.Letters.Get(r.Context(), r.PathValue("id"))
+	if errors.Is(err, dlq.ErrNotFound) {
+		return nil, refuse(http.StatusNotFound, "there is no letter %.300q", r.PathValue("id"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	whole := WholeLetter{Letter: Letter{
+		ID: found.ID.String(), Trigger: found.ID.Trigger, Source: found.Source,
+		Reason: found.Reason, Error: found.Error, Status: found.Status, Attempts: found.Made,
+		Accepted: found.AcceptedAt, Died: found.DiedAt, Origin: found.Origin,
+	}, Header: found.Header, Raw: found.Raw, History: make([]Attempt, 0, len(found.Attempts))}
+	if found.Event != nil {
+		whole.EventID, whole.EventSource, whole.Type = found.Event.ID, found.Event.Source, found.Event.Type
+		whole.Event = found.Event.AppendJSON(nil)
+	}
+	for _, a := range found.Attempts {
+		whole.History = append(whole.History, Attempt{
+			Number: a.Number, Time: a.Time, DurationMS: milliseconds(a.Duration), Status: a.Status, Error: a.Error,
+		})
+	}
+	return whole, nil
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
+}
+
+// request reads the body of a replay or purge.
+func (s *Server) request(w http.ResponseWriter, r *http.Request) (*LettersRequest, error) {
+	var request LettersRequest
+	if err := readJSON(w, r, &request); err != nil {
+		return nil, err
+	}
+	if selectsAll(&request.Filter) != request.All {
+		return nil, refuse(http.StatusBadRequest, `a filter, or "all": true for all letters: one of them, not both`)
+	}
+	if request.Rate < 0 {
+		return nil, refuse(http.StatusBadRequest, "rate %v: ask for letters a second, or 0 for as fast as it goes", request.Rate)
+	}
+	return &request, nil
+}
+
+func selectsAll(f *dlq.Filter) bool { return reflect.ValueOf(*f).IsZero() }
+
+// replay makes a replay, or counts what it would take.
+func (s *Server) replay(w http.ResponseWriter, r *http.Request) (any, error) {
+	request, err := s.request(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if request.DryRun {
+		return s.dryRun(r, request)
+	}
+	made, err := s.options.Letters.Replay(r.Context(), dlq.ReplayRequest{Filter: request.Filter, Rate: request.Rate})
+	if err != nil {
+		return nil, err
+	}
+	writeJSON(w, http.StatusAccepted, jsonMedia, jobOf(made))
+	return nil, nil
+}
+
+func (s *Server) dryRun(r *http.Request, request *LettersRequest) (any, error) {
+	counts, err := s.options.Letters.Count(r.Context(), request.Filter)
+	if err != nil {
+		return nil, err
+	}
+	answer := countsOf(&counts)
+	answer.Groups = counts.Triggers
+	return answer, nil
+}
+
+func (s *Server) purge(w http.ResponseWriter, r *http.Request) (any, error) {
+	request, err := s.request(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if request.DryRun {
+		return s.dryRun(r, request)
+	}
+	done, err := s.options.Letters.Purge(r.Context(), request.Filter)
+	if err != nil {
+		return nil, err
+	}
+	return Purged{Letters: done.Letters, Skipped: done.Skipped}, nil
+}
+
+func jobOf(j dlq.Job) Job { return Job{Job: j, Problem: j.Problem} }
+
+func (s *Server) jobs(_ http.ResponseWriter, r *http.Request) (any, error) {
+	all, err := s.options.Letters.Jobs(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Job, 0, len(all))
+	for _, j := range all {
+		list = append(list, jobOf(j))
+	}
+	return struct {
+		Jobs []Job `json:"jobs"`
+	}{list}, nil
+}
+
+func (s *Server) job(_ http.ResponseWriter, r *http.Request) (any, error) {
+	found, err := s.options.Letters.Job(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return jobOf(found), nil
+}
+
+func (s *Server) cancel(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.options.Letters.Cancel(r.Context(), r.PathValue("id")); err != nil {
+		return nil, err
+	}
+	return s.job(w, r)
+}
+
+// ParseFilter reads a filter from the parameters of a request.
+func ParseFilter(query url.Values) (dlq.Filter, error) {
+	filter := dlq.Filter{
+		Trigger: query.Get("trigger"), Type: query.Get("type"), Source: query.Get("source"),
+		ErrorContains: query.Get("error"), Reason: query.Get("reason"), IDs: query["id"],
+	}
+	var err error
+	if filter.Since, err = moment(query, "since"); err != nil {
+		return filter, err
+	}
+	if filter.Until, err = moment(query, "until"); err != nil {
+		return filter, err
+	}
+	status, err := number(query, "status", 0, 999)
+	filter.Status = int(status)
+	return filter, err
+}
+
+// FilterQuery is what ParseFilter reads.
+func FilterQuery(f *dlq.Filter) url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"trigger": f.Trigger, "type": f.Type, "source": f.Source, "error": f.ErrorContains, "reason": f.Reason,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	for name, value := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !value.IsZero() {
+			query.Set(name, value.Format(time.RFC3339Nano))
+		}
+	}
+	if f.Status != 0 {
+		query.Set("status", strconv.Itoa(f.Status))
+	}
+	query["id"] = f.IDs
+	return query
+}
+
+func moment(query url.Values, name string) (time.Time, error) {
+	text := query.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, refuse(http.StatusBadRequest, "%s %.100q: write a time as 2026-03-29T02:30:00Z", name, text)
+	}
+	return at, nil
+}
+
+func number(query url.Values, name string, byDefault, most uint64) (uint64, error) {
+	text := query.Get(name)
+	if text == "" {
+		return byDefault, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n > most {
+		return 0, refuse(http.StatusBadRequest, "%s %.100q: write a number from 0 to %d", name, text, most)
+	}
+	return n, nil
+}

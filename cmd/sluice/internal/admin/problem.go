@@ -1,0 +1,99 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"sluice/dlq"
+	"sluice/event"
+	"sluice/router/core"
+)
+
+// A Problem is an answer that says what went wrong, RFC 9457. It is the error
+// of the client's methods.
+type Problem struct {
+	Type   string `json:"type,omitempty"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return p.Title
+	}
+	return p.Detail
+}
+
+const problemMedia = "application/problem+json"
+
+// refuse makes a problem for the given status.
+func refuse(status int, format string, args ...any) error {
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// problemOf turns an error of a part into the problem that is answered.
+func problemOf(err error) *Problem {
+	var problem *Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, core.ErrUnknownTrigger), errors.Is(err, dlq.ErrNotFound):
+		status = http.StatusNotFound
+	case errors.Is(err, dlq.ErrEnded):
+		status = http.StatusConflict
+	case errors.Is(err, event.ErrUnavailable), errors.Is(err, event.ErrFull), errors.Is(err, event.ErrFenced),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		status = http.StatusServiceUnavailable
+	}
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()}
+}
+
+func writeProblem(w http.ResponseWriter, err error) {
+	problem := problemOf(err)
+	if problem.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, problem.Status, problemMedia, problem)
+}
+
+// writeJSON answers with JSON. That the caller has gone away is nothing that
+// could be mended, so errors of the connection are left.
+func writeJSON(w http.ResponseWriter, status int, media string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, media = http.StatusInternalServerError, problemMedia
+		text = []byte(`{"title":"Internal Server Error","status":500,"detail":"the answer could not be written as JSON"}`)
+	}
+	header := w.Header()
+	header.Set("Content-Type", media)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n'))
+}
+
+// readJSON decodes the body of a request, strictly.
+func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		_, err = decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		err = errors.New("something follows the JSON object")
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return refuse(http.StatusRequestEntityTooLarge, "the body is too large: at most %d bytes", maxBody)
+	}
+	return refuse(http.StatusBadRequest, "the body is not what is expected here: %v", err)
+}

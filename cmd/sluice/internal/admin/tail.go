@@ -1,0 +1,266 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/event"
+	"sluice/router/pattern"
+)
+
+const (
+	tailMedia   = "application/x-ndjson"
+	tailWrite   = 30 * time.Second // for one write to the client
+	tailBeat    = 15 * time.Second // between two lines, empty when nothing happens
+	tailPending = 16               // batches between log and client
+)
+
+// A tailFilter selects entries.
+type tailFilter struct {
+	source, kind string
+	prefix       bool // kind is the beginning of the type
+	trigger      *Subscription
+	pattern      *pattern.Pattern
+}
+
+// tail streams events as they are accepted, a JSON object a line. Without from
+// it begins with the next one; from is a sequence, or a time.
+func (s *Server) tail(w http.ResponseWriter, r *http.Request) (any, error) {
+	filter, err := s.tailFilter(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	from, err := s.tailFrom(r.Context(), r.URL.Query().Get("from"))
+	if err != nil {
+		return nil, err
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetWriteDeadline(time.Now().Add(tailWrite)); err != nil {
+		return nil, err
+	}
+	w.Header().Set("Content-Type", tailMedia)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	out := &tailWriter{w: w, control: control, encoder: json.NewEncoder(w)}
+	out.encoder.SetEscapeHTML(false)
+	if err := out.beat(); err != nil {
+		return nil, nil //nolint:nilerr // the client has gone
+	}
+	s.stream(r.Context(), from, filter, out)
+	return nil, nil
+}
+
+// stream writes until the client has gone or ctx ends. What ends the reading is
+// the last line.
+func (s *Server) stream(ctx context.Context, from uint64, filter *tailFilter, out *tailWriter) {
+	ctx, cancel := context.WithCancel(ctx)
+	batches := make(chan event.Batch, tailPending)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(batches)
+		failed <- s.options.Log.Tail(ctx, from, func(b event.Batch) error {
+			select {
+			case batches <- b:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		for range batches { //nolint:revive // let the reader go
+		}
+	}()
+	out.run(batches, filter)
+	select {
+	case err := <-failed:
+		if err != nil && ctx.Err() == nil {
+			_ = out.line(&TailLine{Problem: err.Error()})
+		}
+	default:
+	}
+}
+
+// A tailWriter writes lines to one client.
+type tailWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	encoder *json.Encoder
+}
+
+// run writes what the filter selects until there are no more batches, or the
+// client has gone.
+func (t *tailWriter) run(batches <-chan event.Batch, filter *tailFilter) {
+	beat := time.NewTicker(tailBeat)
+	defer beat.Stop()
+	for {
+		select {
+		case b, more := <-batches:
+			if !more || t.batch(&b, filter) != nil {
+				return
+			}
+		case <-beat.C:
+			if t.beat() != nil {
+				return
+			}
+		}
+	}
+}
+
+func (t *tailWriter) batch(b *event.Batch, filter *tailFilter) error {
+	written := false
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		if !filter.selects(e) {
+			continue
+		}
+		line := TailLine{Sequence: e.Sequence, Source: e.Source, Accepted: e.Time, Directed: e.Trigger, Origin: e.Origin}
+		if e.Event != nil {
+			line.Event = e.Event.AppendJSON(nil)
+		} else if e.Err != nil {
+			line.Problem = e.Err.Error()
+		}
+		if err := t.line(&line); err != nil {
+			return err
+		}
+		written = true
+	}
+	if !written {
+		return nil
+	}
+	return t.control.Flush()
+}
+
+func (t *tailWriter) line(line *TailLine) error {
+	return errors.Join(t.control.SetWriteDeadline(time.Now().Add(tailWrite)), t.encoder.Encode(line))
+}
+
+// beat shows the client that the stream lives.
+func (t *tailWriter) beat() error {
+	if err := t.control.SetWriteDeadline(time.Now().Add(tailWrite)); err != nil {
+		return err
+	}
+	if _, err := t.w.Write([]byte("\n")); err != nil {
+		return err
+	}
+	return t.control.Flush()
+}
+
+func (s *Server) tailFilter(query url.Values) (*tailFilter, error) {
+	filter := &tailFilter{source: query.Get("source"), kind: query.Get("type")}
+	filter.kind, filter.prefix = strings.CutSuffix(filter.kind, "*")
+	if filter.source != "" {
+		if err := s.checkSource(filter.source); err != nil {
+			return nil, err
+		}
+	}
+	if name := query.Get("trigger"); name != "" {
+		subscription, err := s.subscription(name)
+		if err != nil {
+			return nil, err
+		}
+		filter.trigger = subscription
+	}
+	if text := query.Get("pattern"); text != "" {
+		compiled, err := pattern.Compile([]byte(text))
+		if err != nil {
+			return nil, refuse(http.StatusBadRequest, "the pattern is invalid: %v", err)
+		}
+		filter.pattern = compiled
+	}
+	return filter, nil
+}
+
+func (s *Server) checkSource(name string) error {
+	all := s.options.Sources()
+	names := make([]string, 0, len(all))
+	for i := range all {
+		if all[i].Name == name {
+			return nil
+		}
+		names = append(names, all[i].Name)
+	}
+	return refuse(http.StatusNotFound, "%s", UnknownName("source", name, names))
+}
+
+func (s *Server) subscription(name string) (*Subscription, error) {
+	all := s.options.Subscriptions()
+	names := make([]string, 0, len(all))
+	for i := range all {
+		if all[i].Trigger == name {
+			return &all[i], nil
+		}
+		names = append(names, all[i].Trigger)
+	}
+	return nil, refuse(http.StatusNotFound, "%s", UnknownName("trigger", name, names))
+}
+
+func (f *tailFilter) selects(e *event.Entry) bool {
+	if f.source != "" && e.Source != f.source {
+		return false
+	}
+	if f.trigger != nil && !f.taken(e) {
+		return false
+	}
+	if f.kind == "" && !f.prefix && f.pattern == nil {
+		return true
+	}
+	if e.Event == nil {
+		return false
+	}
+	if f.prefix && !strings.HasPrefix(e.Event.Type, f.kind) || !f.prefix && f.kind != "" && e.Event.Type != f.kind {
+		return false
+	}
+	return f.pattern == nil || f.pattern.Matches(pattern.FromEvent(e.Event))
+}
+
+// taken tells whether the trigger takes an entry.
+func (f *tailFilter) taken(e *event.Entry) bool {
+	if e.Trigger != "" {
+		return e.Trigger == f.trigger.Trigger
+	}
+	return f.trigger.wants(e.Source) && e.Event != nil &&
+		(f.trigger.Pattern == nil || f.trigger.Pattern.Matches(pattern.FromEvent(e.Event)))
+}
+
+// tailFrom returns the sequence to begin with.
+func (s *Server) tailFrom(ctx context.Context, text string) (uint64, error) {
+	first, last, err := s.options.Log.Bounds(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if text == "" {
+		return last + 1, nil
+	}
+	if sequence, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return max(sequence, 1), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return 0, refuse(http.StatusBadRequest, "from %.100q: write a sequence, or a time as 2026-03-29T02:30:00Z", text)
+	}
+	return s.firstAt(ctx, at, first, last)
+}
+
+// firstAt returns the first sequence that was accepted at a time or later.
+func (s *Server) firstAt(ctx context.Context, at time.Time, first, last uint64) (uint64, error) {
+	var failed error
+	n := sort.Search(int(last+1-first), func(i int) bool {
+		if failed != nil {
+			return true
+		}
+		batch, err := s.options.Log.Range(ctx, first+uint64(i), 1, searchBytes)
+		failed = err
+		return err != nil || len(batch.Entries) == 0 || !batch.Entries[0].Time.Before(at)
+	})
+	return first + uint64(n), failed
+}

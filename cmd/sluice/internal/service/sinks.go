@@ -1,0 +1,160 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sluice/config"
+	"sluice/sinks"
+)
+
+// A lentSink is a sink that can be taken out of use: it is closed after its last
+// attempt.
+type lentSink struct {
+	inner  sinks.Sink
+	config config.Sink
+
+	mu      sync.Mutex
+	using   int
+	retired bool
+	closed  chan struct{}
+	err     error // of closing
+}
+
+var errRetired = errors.New("the sink was replaced by a new configuration")
+
+// retryRetired is when a delivery comes again that met a sink on its way out.
+const retryRetired = 10 * time.Millisecond
+
+// Deliver is for sinks.Sink.
+func (l *lentSink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Response, error) {
+	l.mu.Lock()
+	if l.retired && l.using == 0 {
+		l.mu.Unlock()
+		return sinks.Response{}, &sinks.ThrottledError{Err: errRetired, After: retryRetired}
+	}
+	l.using++
+	l.mu.Unlock()
+	defer l.done()
+	return l.inner.Deliver(ctx, attempt)
+}
+
+func (l *lentSink) done() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.using--
+	l.closeIdle()
+}
+
+// retire closes the sink as soon as nothing uses it.
+func (l *lentSink) retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.retired {
+		l.retired = true
+		l.closeIdle()
+	}
+}
+
+func (l *lentSink) closeIdle() {
+	if !l.retired || l.using > 0 {
+		return
+	}
+	if closer, ok := l.inner.(sinks.Closer); ok {
+		l.err = closer.Close()
+	}
+	close(l.closed)
+}
+
+// A sinkSet holds the sinks of one configuration, by what they serve: a
+// function's are shared by its triggers.
+type sinkSet map[string]*lentSink
+
+// buildSinks makes the sinks of a file. Those of the set before that have not
+// changed are kept.
+func buildSinks(file *config.File, before sinkSet, logger *slog.Logger) (sinkSet, error) {
+	next := sinkSet{}
+	var problems []error
+	add := func(key, name string, wanted config.Sink) {
+		if old := before[key]; old != nil && old.config.Kind == wanted.Kind && sameSection(old.config.Section, wanted.Section) {
+			next[key] = old
+			return
+		}
+		made, err := newSink(name, wanted, logger)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", key, err))
+			return
+		}
+		next[key] = made
+	}
+	for _, f := range file.Functions {
+		add(functionKey(f.Name), f.Name, f.Sink)
+	}
+	for _, t := range file.Triggers {
+		if t.Sink != nil {
+			add(triggerKey(t.Name), t.Name, *t.Sink)
+		}
+	}
+	if len(problems) > 0 {
+		next.retireExcept(before)
+		return nil, errors.Join(problems...)
+	}
+	return next, nil
+}
+
+func functionKey(name string) string { return fmt.Sprintf("function %q", name) }
+func triggerKey(name string) string  { return fmt.Sprintf("trigger %q", name) }
+
+func newSink(name string, wanted config.Sink, logger *slog.Logger) (*lentSink, error) {
+	section, ok := wanted.Section.(sinks.Config)
+	if !ok {
+		return nil, fmt.Errorf("its kind %q is no sink", wanted.Kind)
+	}
+	inner, err := section.Sink(sinks.Env{Name: name, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	return &lentSink{inner: inner, config: wanted, closed: make(chan struct{})}, nil
+}
+
+// of returns the sink of a trigger.
+func (s sinkSet) of(t *config.Trigger) *lentSink {
+	if t.Sink != nil {
+		return s[triggerKey(t.Name)]
+	}
+	return s[functionKey(t.Function)]
+}
+
+// retireExcept retires the sinks that are not in keep.
+func (s sinkSet) retireExcept(keep sinkSet) {
+	for key, sink := range s {
+		if keep[key] != sink {
+			sink.retire()
+		}
+	}
+}
+
+// close retires all sinks and waits until each is closed.
+func (s sinkSet) close() error {
+	var problems []error
+	for key, sink := range s {
+		sink.retire()
+		select {
+		case <-sink.closed:
+			if sink.err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", key, sink.err))
+			}
+		case <-time.After(closeWithin):
+			problems = append(problems, fmt.Errorf("%s is still in use", key))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// closeWithin is how long closing a sink waits for attempts that the router has
+// left behind.
+const closeWithin = 2 * time.Second

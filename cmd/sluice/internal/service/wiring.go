@@ -1,0 +1,174 @@
+package service
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"sluice/cmd/sluice/internal/admin"
+	"sluice/config"
+	"sluice/router"
+	"sluice/router/core"
+	"sluice/router/pattern"
+)
+
+// A wiring is what the triggers of one configuration were made into. It is not
+// changed any more.
+type wiring struct {
+	file          *config.File
+	sinks         sinkSet
+	triggers      []router.Trigger
+	subscriptions []admin.Subscription
+	index         *pattern.Index
+}
+
+// wire makes the triggers of a file. It keeps the sinks of before, which may be
+// nil, where they have not changed.
+func wire(file *config.File, before *wiring, logger *slog.Logger) (*wiring, error) {
+	var old sinkSet
+	if before != nil {
+		old = before.sinks
+	}
+	made, err := buildSinks(file, old, logger)
+	if err != nil {
+		return nil, err
+	}
+	w := &wiring{file: file, sinks: made}
+	entries := make([]pattern.Entry, 0, len(file.Triggers))
+	for i := range file.Triggers {
+		trigger, err := w.trigger(&file.Triggers[i])
+		if err != nil {
+			made.retireExcept(old)
+			return nil, err
+		}
+		w.triggers = append(w.triggers, trigger)
+		w.subscriptions = append(w.subscriptions, admin.Subscription{
+			Trigger: trigger.Name, Sources: trigger.Sources, Pattern: trigger.Pattern,
+		})
+		entries = append(entries, pattern.Entry{ID: i, Sources: trigger.Sources, Pattern: trigger.Pattern})
+	}
+	w.index = pattern.NewIndex(entries)
+	return w, nil
+}
+
+func (w *wiring) trigger(t *config.Trigger) (router.Trigger, error) {
+	made := router.Trigger{
+		Name: t.Name, Sources: slices.Clone(t.On), Sink: w.sinks.of(t),
+		Timeout: time.Duration(t.Timeout), Concurrency: t.Concurrency,
+		Retry: core.RetryPolicy{
+			Attempts: t.Retry.Attempts, Initial: time.Duration(t.Retry.Initial),
+			Max: time.Duration(t.Retry.Max), MaxAge: time.Duration(t.Retry.MaxAge),
+		},
+	}
+	if len(t.Was) > 0 {
+		made.Was = t.Was[0]
+	}
+	if t.When == nil {
+		return made, nil
+	}
+	compiled, err := pattern.FromValue(t.When.Value())
+	if err != nil {
+		return made, fmt.Errorf("trigger %q: when: %w", t.Name, err)
+	}
+	made.Pattern = compiled
+	return made, nil
+}
+
+// Changes are what a reload has changed, by name.
+type Changes struct {
+	Sources, Triggers Difference
+	// Restart names the sections that changed and are read at the start only.
+	Restart []string
+}
+
+// A Difference compares two lists of names.
+type Difference struct{ Added, Changed, Removed []string }
+
+// Empty tells whether nothing has changed.
+func (c *Changes) Empty() bool {
+	return c.Sources.empty() && c.Triggers.empty() && len(c.Restart) == 0
+}
+
+func (d *Difference) empty() bool { return len(d.Added)+len(d.Changed)+len(d.Removed) == 0 }
+
+func (d Difference) String() string {
+	text := ""
+	for _, part := range []struct {
+		verb  string
+		names []string
+	}{{"added", d.Added}, {"changed", d.Changed}, {"removed", d.Removed}} {
+		for _, name := range part.names {
+			if text != "" {
+				text += ", "
+			}
+			text += part.verb + " " + name
+		}
+	}
+	return text
+}
+
+// compare tells what differs between two files.
+func compare(before, after *config.File) Changes {
+	changes := Changes{
+		Sources: difference(before.Sources, after.Sources, func(s *config.Source) string { return s.Name }, func(a, b *config.Source) bool {
+			return a.Kind == b.Kind && sameSection(a.Section, b.Section)
+		}),
+		Triggers: difference(before.Triggers, after.Triggers, func(t *config.Trigger) string { return t.Name }, func(a, b *config.Trigger) bool {
+			return sameTrigger(before, after, a, b)
+		}),
+	}
+	for _, section := range []struct {
+		name string
+		same bool
+	}{{"bus", before.Bus == after.Bus}, {"ingest", before.Ingest == after.Ingest}, {"admin", before.Admin == after.Admin}} {
+		if !section.same {
+			changes.Restart = append(changes.Restart, section.name)
+		}
+	}
+	return changes
+}
+
+func difference[T any](before, after []T, name func(*T) string, same func(a, b *T) bool) Difference {
+	var d Difference
+	for i := range after {
+		at := slices.IndexFunc(before, func(b T) bool { return name(&b) == name(&after[i]) })
+		switch {
+		case at < 0:
+			d.Added = append(d.Added, name(&after[i]))
+		case !same(&before[at], &after[i]):
+			d.Changed = append(d.Changed, name(&after[i]))
+		}
+	}
+	for i := range before {
+		if !slices.ContainsFunc(after, func(a T) bool { return name(&a) == name(&before[i]) }) {
+			d.Removed = append(d.Removed, name(&before[i]))
+		}
+	}
+	return d
+}
+
+// sameTrigger compares two triggers with the functions that they name.
+func sameTrigger(before, after *config.File, a, b *config.Trigger) bool {
+	x, y := *a, *b
+	x.Pos, y.Pos, x.When, y.When = config.Pos{}, config.Pos{}, nil, nil
+	return sameSection(x, y) && samePattern(a.When, b.When) && sameSection(functionOf(before, a.Function), functionOf(after, b.Function))
+}
+
+func samePattern(a, b *config.Node) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, errX := a.MarshalJSON()
+	y, errY := b.MarshalJSON()
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+func functionOf(file *config.File, name string) any {
+	for i := range file.Functions {
+		if file.Functions[i].Name == name {
+			return file.Functions[i].Sink
+		}
+	}
+	return nil
+}
