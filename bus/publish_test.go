@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func TestPublishKeepsTheOrderOfACaller(t *testing.T) {
 	for caller := range 40 {
 		group.Go(func() {
 			for i := range 10 {
-				if err := b.Source(fmt.Sprintf("s%d", caller)).Publish(limited(t), sample(fmt.Sprint(i))); err != nil {
+				if err := b.Source(fmt.Sprintf("s%d", caller)).Publish(limited(t), sample(strconv.Itoa(i))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -94,7 +95,7 @@ func TestPublishKeepsTheOrderOfACaller(t *testing.T) {
 	group.Wait()
 	next := map[string]int{}
 	for _, entry := range entries(t, b) {
-		equal(t, "order of "+entry.Source, entry.Event.ID, fmt.Sprint(next[entry.Source]))
+		equal(t, "order of "+entry.Source, entry.Event.ID, strconv.Itoa(next[entry.Source]))
 		next[entry.Source]++
 	}
 	equal(t, "callers", len(next), 40)
@@ -109,7 +110,7 @@ func TestPublishGroupsCallers(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range callers {
 		group.Go(func() {
-			messages, err := b.Source("web").messages([]event.Event{sample(fmt.Sprint(i % 250))})
+			messages, err := b.Source("web").messages([]event.Event{sample(strconv.Itoa(i % 250))})
 			if err == nil {
 				_, err = p.publish(limited(t), messages)
 			}
