@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,7 +89,7 @@ func TestTailSurvivesResetsAndReconnects(t *testing.T) {
 	var seen atomic.Int64
 	go func() {
 		for i := range total / 1000 {
-			for out.Publish(limited(t), samples(fmt.Sprint(i), 1000)...) != nil {
+			for out.Publish(limited(t), samples(strconv.Itoa(i), 1000)...) != nil {
 				if t.Context().Err() != nil {
 					return
 				}
