@@ -64,8 +64,7 @@ func classify(response sinks.Response, err error) core.Result {
 		return r
 	}
 	r.Error = shorten(err.Error())
-	var partial *sinks.PartialError
-	if errors.As(err, &partial) {
+	if partial, ok := errors.AsType[*sinks.PartialError](err); ok {
 		failed, found := partial.Failed[0]
 		if !found {
 			return core.Result{Class: core.Succeeded, Status: response.Status}

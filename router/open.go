@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -40,7 +41,9 @@ func (r *Router) recover(ctx context.Context) (*ledger.State, uint64, error) {
 	if last < state.Mark {
 		return nil, 0, &InconsistentError{What: fmt.Sprintf("the ledger has seen the log up to %d, and the log ends at %d", state.Mark, last)}
 	}
-	r.logger.Info("ledger opened", "claim", state.Claim+1, "mark", state.Mark, "last", last, "waiting", len(state.Waiting), "clean", state.Stopped)
+	r.logger.Info("ledger opened",
+		slog.Uint64("claim", state.Claim+1), slog.Uint64("mark", state.Mark), slog.Uint64("last", last),
+		slog.Int("waiting", len(state.Waiting)), slog.Bool("clean", state.Stopped))
 	state.Claim, state.Number, state.Sealed = state.Claim+1, 0, false
 	return state, last, nil
 }

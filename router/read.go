@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -48,7 +49,7 @@ func (u *run) persist(ctx context.Context, part string, call func() error) {
 			return
 		}
 		if u.health.set(part, err) {
-			u.logger.Warn("held up, trying again", "part", part, "error", err)
+			u.logger.Warn("held up, trying again", slog.String("part", part), slog.Any("error", err))
 		}
 		select {
 		case <-time.After(pace.NextBackOff()):
@@ -59,7 +60,7 @@ func (u *run) persist(ctx context.Context, part string, call func() error) {
 
 func (u *run) recovered(part string) {
 	if u.health.set(part, nil) {
-		u.logger.Info("works again", "part", part)
+		u.logger.Info("works again", slog.String("part", part))
 	}
 }
 

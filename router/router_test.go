@@ -281,7 +281,7 @@ func TestSlowTriggersHarmNobody(t *testing.T) {
 	eventually(t, "the paused one has caught up", func() bool { return paused.len() == 20_000 })
 	close(release)
 	r.conserved(t)
-	if err := r.Pause(t.Context(), "pased"); !errors.Is(err, core.ErrUnknownTrigger) {
+	if err := r.Pause(t.Context(), "unpaused"); !errors.Is(err, core.ErrUnknownTrigger) {
 		t.Errorf("pause of an unknown trigger: %v", err)
 	}
 }

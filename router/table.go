@@ -87,14 +87,15 @@ func (t *Trigger) setDefaults() {
 
 // fingerprint stands for what the trigger matches.
 func (t *Trigger) fingerprint() string {
-	hash := sha256.New()
+	var text []byte
 	for _, source := range slices.Sorted(slices.Values(t.Sources)) {
-		fmt.Fprintf(hash, "%d:%s", len(source), source)
+		text = fmt.Appendf(text, "%d:%s", len(source), source)
 	}
 	if t.Pattern != nil {
-		fmt.Fprintf(hash, "|%s", t.Pattern.Fingerprint())
+		text = fmt.Appendf(text, "|%s", t.Pattern.Fingerprint())
 	}
-	return hex.EncodeToString(hash.Sum(nil)[:8])
+	hash := sha256.Sum256(text)
+	return hex.EncodeToString(hash[:8])
 }
 
 // indexed makes the table for a configuration that the core has numbered.

@@ -54,15 +54,28 @@ func (c *Core) attempt(t *trigger) {
 // next takes the delivery that is attempted next: suspects when they may, then
 // new and due ones by turns.
 func (c *Core) next(t *trigger) *delivery {
-	if t.suspects.len() > 0 && c.alone == nil {
-		return t.suspects.pop()
+	if c.alone == nil {
+		if d := popUnsettled(&t.suspects); d != nil {
+			return d
+		}
 	}
 	t.turn = !t.turn
-	if t.loaded.len() > 0 && (t.turn || t.buffered.len() == 0) {
-		return t.loaded.pop()
+	first, second := &t.buffered, &t.loaded
+	if t.turn {
+		first, second = second, first
 	}
-	if t.buffered.len() > 0 {
-		return t.buffered.pop()
+	if d := popUnsettled(first); d != nil {
+		return d
+	}
+	return popUnsettled(second)
+}
+
+// popUnsettled passes over what was discarded while it waited.
+func popUnsettled(q *queue[*delivery]) *delivery {
+	for q.len() > 0 {
+		if d := q.pop(); d.phase != settled {
+			return d
+		}
 	}
 	return nil
 }
@@ -235,6 +248,10 @@ func (c *Core) load(t *trigger) {
 	ahead := max(2*t.config.Concurrency, loadLeast)
 	for t.ready.len() > 0 && t.loaded.len()+t.asked < ahead {
 		d := t.ready.first()
+		if d.phase != ready {
+			t.ready.pop()
+			continue
+		}
 		size := d.size
 		if size == 0 {
 			size = guessedSize

@@ -51,22 +51,29 @@ func (c *Core) place(config *Trigger, in Configure, first bool) *trigger {
 		c.changed(t)
 	}
 	if t.gate.Fingerprint != config.Fingerprint {
-		t.gate.Fingerprint, t.version = config.Fingerprint, in.Version
-		if first {
-			t.gate.Since = in.Last + 1
-		} else {
-			c.unbegun = append(c.unbegun, t)
-		}
+		t.gate.Fingerprint, t.gate.Since, t.version = config.Fingerprint, 0, in.Version
 		c.changed(t)
 	}
-	t.config, t.configured, t.leaving = *config, true, false
-	if t.gate.Start == 0 && !slices.Contains(c.unbegun, t) {
-		c.unbegun = append(c.unbegun, t)
+	if t.gate.Since == 0 {
+		c.await(t, in.Last, first)
 	}
+	t.config, t.configured, t.leaving = *config, true, false
 	if t.quota < 0 {
 		t.quota = c.suspicion(config)
 	}
 	return t
+}
+
+// await has t begin with the first stretch that is matched with its version. At
+// the start of a claim everything is matched with it, but what was matched
+// before with another is not to be held against it.
+func (c *Core) await(t *trigger, last uint64, first bool) {
+	if first && t.gate.Start > 0 {
+		t.gate.Since = last + 1
+		c.changed(t)
+	} else if !slices.Contains(c.unbegun, t) {
+		c.unbegun = append(c.unbegun, t)
+	}
 }
 
 // suspicion is how many of a trigger's first attempts may repeat one that was

@@ -103,7 +103,7 @@ func suspect(state *ledger.State, crashed bool) {
 
 // adopt takes over a trigger that the ledger knows.
 func (c *Core) adopt(known *ledger.Trigger) *trigger {
-	t := &trigger{id: known.Gate.Trigger, gate: known.Gate, durable: true, recorded: known.Cursor}
+	t := &trigger{id: known.Trigger, gate: known.Gate, durable: true, recorded: known.Cursor}
 	t.read = known.Cursor
 	if settled := known.Known.All(); len(settled) > 0 {
 		c.recovered = max(c.recovered, settled[len(settled)-1])

@@ -205,13 +205,14 @@ func (c *Core) follow(t *trigger, d *delivery) {
 	c.pending.slow(c.now)
 }
 
-// shut closes the gate of a trigger that the shared reader feeds: it is behind
+// shut closes the gate of a trigger; if the shared reader feeds it, it is behind
 // from here on.
 func (c *Core) shut(t *trigger, read uint64) {
+	t.open = false
 	if t.gate.Start == 0 || t.gate.Behind && !t.live {
 		return
 	}
-	t.open, t.live = false, false
+	t.live = false
 	t.read = max(read, c.mark)
 	if !t.gate.Behind {
 		t.gate.Behind, t.recorded = true, c.mark

@@ -27,11 +27,14 @@ type world struct {
 	claim    uint64
 	letters  map[string]int
 
-	names    []string
-	was      map[string]bool // configured at any time
+	names    []string          // of the configured triggers
+	prints   map[string]string // their fingerprints
+	away     []string          // that have left the configuration
+	created  int
 	mood     map[string]mood
 	version  uint64
-	indexes  map[uint64]map[string]uint32
+	renamed  map[string]string // the names that triggers had before
+	indexes  map[uint64]index
 	started  map[string]int // attempts by delivery
 	settled  map[string]ledger.Kind
 	poisoned map[string]int // crashes by poison event
@@ -50,6 +53,10 @@ type world struct {
 	crashes  int
 	fault    error
 }
+
+// An index is what the events are matched with from a version on: the
+// fingerprints by number.
+type index map[uint32]string
 
 type message struct {
 	claim uint64
@@ -73,8 +80,8 @@ func newWorld(seed uint64) *world {
 	}
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
-		letters: map[string]int{}, was: map[string]bool{}, mood: map[string]mood{},
-		indexes: map[uint64]map[string]uint32{}, started: map[string]int{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
+		letters: map[string]int{}, prints: map[string]string{}, mood: map[string]mood{},
+		renamed: map[string]string{}, indexes: map[uint64]index{}, started: map[string]int{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
 	for i := range 1 + w.rng.IntN(5) {
 		w.addTrigger(fmt.Sprintf("t%d", i))
@@ -84,7 +91,8 @@ func newWorld(seed uint64) *world {
 
 func (w *world) addTrigger(name string) {
 	w.names = append(w.names, name)
-	w.was[name] = true
+	w.prints[name] = string(rune('f' + w.rng.IntN(3)))
+	w.created++
 	w.mood[name] = mood{fail: w.rng.Float64() * 0.6, refuse: w.rng.Float64() * 0.1, busy: w.rng.Float64() * 0.2, hangs: w.rng.IntN(6) == 0}
 }
 
@@ -94,9 +102,10 @@ func (w *world) failf(format string, args ...any) {
 	}
 }
 
-// matches is the world's pattern: each trigger takes two events of three.
-func matches(name string, sequence uint64) bool {
-	return (sequence+uint64(name[1]))%3 != 0
+// matches is the world's pattern: each trigger takes two events of three, which
+// ones depends on its fingerprint.
+func matches(fingerprint string, sequence uint64) bool {
+	return (sequence+uint64(fingerprint[0]))%3 != 0
 }
 
 // isPoison tells which deliveries crash the process.
@@ -108,7 +117,7 @@ func isPoison(name string, sequence uint64) bool {
 func (w *world) options() core.Options {
 	return core.Options{
 		Budget: 8 << 10, Ring: 16, WaitingLimit: 12, UnwrittenLimit: 40,
-		SnapshotEvery: 20 << 10, Sweep: 10, RecordEvery: time.Millisecond,
+		SnapshotEvery: 20 << 10, Sweep: 10, RecordEvery: time.Millisecond, RemovedAfter: 3 * time.Second,
 	}
 }
 
@@ -120,7 +129,7 @@ func (w *world) configuration(token any) core.Configure {
 	}
 	for _, name := range w.names {
 		in.Triggers = append(in.Triggers, core.Trigger{
-			Name: name, Fingerprint: "f", Concurrency: 3, Buffer: 6,
+			Name: name, Was: w.renamed[name], Fingerprint: w.prints[name], Concurrency: 3, Buffer: 6,
 			Retry: core.RetryPolicy{Attempts: 3, Initial: 50 * time.Millisecond, Max: time.Second, MaxAge: time.Hour},
 		})
 	}
@@ -231,7 +240,10 @@ func (w *world) take(out core.Output) {
 	case core.WriteLetter:
 		w.pending = append(w.pending, out)
 	case core.Indexed:
-		w.indexes[out.Version] = out.Numbers
+		w.indexes[out.Version] = index{}
+		for name, id := range out.Numbers {
+			w.indexes[out.Version][id] = w.prints[name]
+		}
 	case core.Acknowledge:
 		w.acks++
 	case core.Stopped:
@@ -275,8 +287,8 @@ func (w *world) matchedBetween(from, to, version uint64, most int) ([]core.Entry
 			continue
 		}
 		e := core.Entry{Sequence: sequence, Size: 100 + int(sequence%7)*100, Body: sequence}
-		for name, id := range w.indexes[version] {
-			if matches(name, sequence) {
+		for id, fingerprint := range w.indexes[version] {
+			if matches(fingerprint, sequence) {
 				e.Triggers = append(e.Triggers, id)
 			}
 		}
@@ -494,15 +506,33 @@ func (w *world) command() {
 	case 1:
 		w.step(core.Resume{Name: name, Token: name})
 	case 2:
-		if len(w.was) < 9 {
-			w.addTrigger(fmt.Sprintf("t%d", len(w.was)))
-			w.step(w.configuration("added"))
-		}
+		w.reconfigure(name)
 	default:
 		m := w.mood[name]
 		m.hangs = !m.hangs && w.rng.IntN(3) == 0
 		w.mood[name] = m
 	}
+}
+
+// reconfigure adds a trigger, or changes, renames, removes or brings back one.
+func (w *world) reconfigure(name string) {
+	switch draw := w.rng.IntN(6); {
+	case draw <= 1 && w.created < 9:
+		w.addTrigger(fmt.Sprintf("t%d", w.created))
+	case draw == 2:
+		w.prints[name] = string(rune('f' + w.rng.IntN(3)))
+	case draw == 3 && len(w.renamed) < 4 && name != "t0":
+		next := name + "n"
+		w.names[slices.Index(w.names, name)] = next
+		w.renamed[next], w.prints[next], w.mood[next] = name, w.prints[name], w.mood[name]
+	case draw == 4 && len(w.names) > 1:
+		w.names = slices.DeleteFunc(w.names, func(n string) bool { return n == name })
+		w.away = append(w.away, name)
+	case len(w.away) > 0:
+		w.names = append(w.names, w.away[0])
+		w.away = w.away[1:]
+	}
+	w.step(w.configuration("changed"))
 }
 
 // turn does one thing, drawn at random.
@@ -546,6 +576,8 @@ func (w *world) settleAll(moods func(string) mood) {
 	for name := range w.mood {
 		w.mood[name] = moods(name)
 	}
+	w.names, w.away = append(w.names, w.away...), nil
+	w.step(w.configuration("back"))
 	w.resumeAll()
 	for range 60_000 {
 		if w.fault != nil || w.quiet() {
@@ -580,7 +612,7 @@ func (w *world) quiet() bool {
 		return false
 	}
 	for _, t := range state.Triggers {
-		if t.Behind {
+		if t.Behind && t.Cursor < w.next-1 {
 			return false
 		}
 	}
@@ -590,16 +622,19 @@ func (w *world) quiet() bool {
 // check looks at the end: conservation, named (invariant I2).
 func (w *world) check() {
 	state := w.core.State()
-	for _, id := range slices.Sorted(maps.Keys(state.Triggers)) {
-		t := state.Triggers[id]
+	for _, number := range slices.Sorted(maps.Keys(state.Triggers)) {
+		t := state.Triggers[number]
 		if off := state.Unbalanced(t); off != 0 {
 			w.failf("I2: trigger %s is off by %d: %+v", t.Name, off, t)
 		}
 		for _, sequence := range w.events {
-			key := ledger.Key{Trigger: id, Sequence: sequence}
-			_, ended := w.settled[w.id(key)]
-			if want := matches(t.Name, sequence) && t.Start > 0 && sequence >= t.Start; ended != want {
-				w.failf("I2: sequence %d of trigger %s: ended %v, want %v", sequence, t.Name, ended, want)
+			id := w.id(ledger.Key{Trigger: number, Sequence: sequence})
+			_, ended := w.settled[id]
+			if sequence >= t.Since && t.Since > 0 && ended != matches(t.Fingerprint, sequence) {
+				w.failf("I2: sequence %d of trigger %s: ended %v, want %v", sequence, t.Name, ended, !ended)
+			}
+			if ended && sequence < t.Start {
+				w.failf("I2: sequence %d of trigger %s, which starts at %d", sequence, t.Name, t.Start)
 			}
 		}
 	}

@@ -147,7 +147,7 @@ func (s *State) Unbalanced(t *Trigger) int64 {
 	above := int64(t.Settled.Len())
 	passed := s.Passed(t)
 	for key, w := range s.Waiting {
-		if key.Trigger == t.Gate.Trigger && key.Sequence > passed && !w.Counted {
+		if key.Trigger == t.Trigger && key.Sequence > passed && !w.Counted {
 			above++
 		}
 	}
@@ -204,14 +204,14 @@ func (s *State) gate(g *Gate) {
 // index keeps the sets of triggers that are looked at with every record.
 func (s *State) index(t *Trigger) {
 	if t.Behind {
-		s.behind[t.Gate.Trigger] = t
+		s.behind[t.Trigger] = t
 	} else {
-		delete(s.behind, t.Gate.Trigger)
+		delete(s.behind, t.Trigger)
 	}
 	if t.Settled.Len()+t.Known.Len() > 0 {
-		s.ahead[t.Gate.Trigger] = t
+		s.ahead[t.Trigger] = t
 	} else {
-		delete(s.ahead, t.Gate.Trigger)
+		delete(s.ahead, t.Trigger)
 	}
 }
 
@@ -272,7 +272,7 @@ func (s *State) settle(t *Trigger, o *Outcome) {
 		}
 	}
 	if ahead.Add(o.Key.Sequence); ahead.Len() == 1 {
-		s.ahead[t.Gate.Trigger] = t
+		s.ahead[t.Trigger] = t
 	}
 	switch o.Kind { //nolint:exhaustive // only the kinds that settle come here
 	case Done:
