@@ -37,8 +37,8 @@ type server struct {
 	change func(w http.ResponseWriter, r *http.Request) bool
 }
 
-func newServer(t *testing.T) *server {
-	t.Helper()
+func newServer(tb testing.TB) *server {
+	tb.Helper()
 	objects := gofakes3.New(s3mem.New()).Server()
 	s := &server{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,18 +49,18 @@ func newServer(t *testing.T) *server {
 			objects.ServeHTTP(w, r)
 		}
 	}))
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	api, err := minio.New(s.Listener.Addr().String(), &minio.Options{
 		Creds: credentials.NewStaticV4("a", "b", ""), Transport: transport, Region: "us-east-1",
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.api = api
-	if err := api.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
-		t.Fatal(err)
+	if err := api.MakeBucket(tb.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		tb.Fatal(err)
 	}
 	return s
 }

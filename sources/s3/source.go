@@ -140,7 +140,8 @@ func newBackoff(longest time.Duration) backoff.BackOff {
 // loop handles one thing after another: what it knows needs no lock.
 func (r *run) loop(ctx context.Context) error {
 	defer r.next.Stop()
-	if err := r.persist(ctx, func() error { return r.memory.start(ctx, r.env.Now(), r.cfg.Backfill) }); err != nil {
+	start := r.env.Now() // not later, however long it takes to store it
+	if err := r.persist(ctx, func() error { return r.memory.start(ctx, start, r.cfg.Backfill) }); err != nil {
 		return err
 	}
 	for {
