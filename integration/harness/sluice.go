@@ -1,0 +1,221 @@
+//go:build integration
+
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A Sluice is one installation: a folder, a file, two ports, and at most one
+// process at a time. It is for use by the test's own goroutine.
+type Sluice struct {
+	// Ingest and Admin are the URLs of the listeners.
+	Ingest, Admin string
+	// Dir is the folder of the bus, File the configuration.
+	Dir, File string
+	// Kills are the moments at which a process was killed.
+	Kills []time.Time
+
+	tb      testing.TB
+	path    string
+	client  *http.Client
+	command *exec.Cmd
+	exited  chan struct{} // closed when the process has ended
+	runs    int
+	home    string
+}
+
+const (
+	readyWithin = 30 * time.Second
+	logTail     = 8 << 10
+)
+
+// New returns an installation with a configuration, to which the bus, ingest and
+// admin sections are added. What runs of it is killed when the test ends.
+func New(tb testing.TB, program *Program, configuration string) *Sluice {
+	tb.Helper()
+	ingest, admin, home := FreeAddress(tb), FreeAddress(tb), tb.TempDir()
+	transport := &http.Transport{}
+	s := &Sluice{
+		Ingest: "http://" + ingest, Admin: "http://" + admin,
+		Dir: filepath.Join(home, "data"), File: filepath.Join(home, "sluice.yaml"),
+		tb: tb, path: program.Path(tb), home: home, client: &http.Client{Transport: transport, Timeout: time.Minute},
+	}
+	text := fmt.Sprintf("bus: {dir: %q}\ningest: {listen: %q}\nadmin: {listen: %q}\n%s", s.Dir, ingest, admin, configuration)
+	if err := os.WriteFile(s.File, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		s.stop(syscall.SIGKILL)
+		transport.CloseIdleConnections()
+		if tb.Failed() {
+			tb.Logf("the last process said:\n%s", s.Log())
+		}
+	})
+	return s
+}
+
+// Start starts the process, and does not wait until it is ready.
+func (s *Sluice) Start() {
+	s.tb.Helper()
+	if s.command != nil {
+		s.tb.Fatal("sluice runs already")
+	}
+	s.runs++
+	log, err := os.Create(s.logFile())
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer log.Close() // the process has its own
+	// Not bound to the test's context: that ends before the clean-up kills it.
+	command := exec.Command(s.path, "up", "--config", s.File) //nolint:noctx // see above
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		s.tb.Fatalf("sluice does not start: %v", err)
+	}
+	exited := make(chan struct{})
+	go func() { _ = command.Wait(); close(exited) }()
+	s.command, s.exited = command, exited
+}
+
+func (s *Sluice) logFile() string { return filepath.Join(s.home, "log-"+strconv.Itoa(s.runs)) }
+
+// Log returns the end of what the process has said.
+func (s *Sluice) Log() string {
+	text, err := os.ReadFile(s.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	if len(text) > logTail {
+		text = text[len(text)-logTail:]
+	}
+	return string(text)
+}
+
+// Ready waits until the process is ready, and returns how long that took. It
+// fails the test when the process ends.
+func (s *Sluice) Ready() time.Duration {
+	s.tb.Helper()
+	began := time.Now()
+	Eventually(s.tb, readyWithin, "sluice is ready", func() bool {
+		select {
+		case <-s.exited:
+			s.tb.Fatalf("sluice has ended: %v", s.command.ProcessState)
+		default:
+		}
+		return s.isReady()
+	})
+	return time.Since(began)
+}
+
+func (s *Sluice) isReady() bool {
+	request, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, s.Admin+"/readyz", http.NoBody)
+	if err != nil {
+		return false
+	}
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return false
+	}
+	return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
+}
+
+// Up starts the process and waits until it is ready.
+func (s *Sluice) Up() {
+	s.tb.Helper()
+	s.Start()
+	s.Ready()
+}
+
+// PID returns the number of the process.
+func (s *Sluice) PID() int { return s.command.Process.Pid }
+
+// Kill ends the process with SIGKILL and waits until it is gone.
+func (s *Sluice) Kill() {
+	s.tb.Helper()
+	s.Kills = append(s.Kills, time.Now())
+	s.stop(syscall.SIGKILL)
+}
+
+// Signal sends a signal and does not wait.
+func (s *Sluice) Signal(signal syscall.Signal) {
+	s.tb.Helper()
+	if err := s.command.Process.Signal(signal); err != nil {
+		s.tb.Fatalf("signal %v: %v", signal, err)
+	}
+}
+
+// Exited is closed when the process has ended.
+func (s *Sluice) Exited() <-chan struct{} { return s.exited }
+
+// Wait waits until the process ends by itself, and returns how it did.
+func (s *Sluice) Wait(within time.Duration) *os.ProcessState {
+	s.tb.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(within):
+		s.tb.Fatalf("sluice has not ended within %v", within)
+	}
+	state := s.command.ProcessState
+	s.command = nil
+	return state
+}
+
+func (s *Sluice) stop(signal syscall.Signal) {
+	if s.command == nil {
+		return
+	}
+	_ = syscall.Kill(-s.command.Process.Pid, signal) // it may have ended on its own
+	<-s.exited
+	s.command = nil
+}
+
+// Memory returns the resident memory of the process in bytes.
+func (s *Sluice) Memory() int64 {
+	s.tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	if err != nil {
+		s.tb.Skipf("the memory of a process cannot be read here: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); n == 1 {
+			return kilobytes << 10
+		}
+	}
+	s.tb.Fatal("the process has no resident memory")
+	return 0
+}
+
+// A Said is what a command has said.
+type Said struct {
+	Out, Err string
+	Code     int
+}
+
+// Command runs a command of the program against the installation.
+func (s *Sluice) Command(args ...string) Said {
+	s.tb.Helper()
+	command := exec.CommandContext(s.tb.Context(), s.path, args...)
+	command.Env = append(os.Environ(), "SLUICE_SERVER="+s.Admin, "NO_COLOR=1")
+	command.Dir = s.home
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := command.Run(); err != nil && !errors.As(err, &exit) {
+		s.tb.Fatalf("sluice %v: %v", args, err)
+	}
+	return Said{Out: out.String(), Err: errs.String(), Code: command.ProcessState.ExitCode()}
+}
