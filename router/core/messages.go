@@ -93,9 +93,9 @@ type (
 		Attempt int
 		Body    any
 	}
-	// Append asks for a record, or for the chunks of a snapshot as one batch,
-	// to be appended to the claim. It is answered by Appended; no other Append
-	// comes before.
+	// Append asks for records to be appended to the claim, all or none: usually
+	// one, or the chunks of a snapshot. Number is that of the last. It is answered
+	// by Appended; no other Append comes before.
 	Append struct {
 		Number   uint64
 		Records  []*ledger.Record

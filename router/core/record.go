@@ -11,6 +11,10 @@ const (
 	// recordOutcomes and recordBytes bound the outcomes of one record.
 	recordOutcomes = 4096
 	recordBytes    = 512 << 10
+	// recordGates and recordKeys bound what else may be long. More gates become
+	// records before it, appended together as one batch.
+	recordGates = 1000
+	recordKeys  = 20_000
 	// slowEvery is how long mere progress waits to be written.
 	slowEvery = int64(time.Second)
 )
@@ -39,6 +43,7 @@ type pendingOutcome struct {
 type flight struct {
 	number   uint64
 	record   *ledger.Record // nil for a snapshot
+	before   []*ledger.Record
 	outcomes []pendingOutcome
 	started  []*delivery
 	letters  []*delivery
@@ -46,6 +51,9 @@ type flight struct {
 	tokens   []any
 	since    int64
 }
+
+// records returns what is appended together, in order.
+func (f *flight) records() []*ledger.Record { return append(f.before, f.record) }
 
 func (p *pending) outcome(d *delivery, o ledger.Outcome, now int64) {
 	if p.since == 0 {
@@ -125,7 +133,9 @@ func (c *Core) write() {
 	}
 	c.flight = c.build(final)
 	c.lastTime = c.now
-	c.emit(Append{Number: c.flight.number, Records: []*ledger.Record{c.flight.record}})
+	records := c.flight.records()
+	c.flight.number = records[len(records)-1].Number
+	c.emit(Append{Number: c.flight.number, Records: records})
 }
 
 // snapshot appends what is durable, whole.
@@ -157,12 +167,26 @@ func (c *Core) build(final bool) *flight {
 	c.pass(r)
 	f.gates, p.gates = p.gates, nil
 	c.writeGates(f)
+	c.split(f)
 	c.mark = r.Mark
 	if len(p.outcomes) == 0 {
 		p.soon = 0
 	}
 	r.Stopped = final && len(p.outcomes) == 0
 	return f
+}
+
+// split moves gates that are too many for one record into records before it.
+func (c *Core) split(f *flight) {
+	r := f.record
+	for len(r.Gates) > recordGates {
+		f.before = append(f.before, &ledger.Record{
+			Format: r.Format, Claim: r.Claim, Number: r.Number, Time: r.Time, Snapshot: r.Snapshot, Low: r.Low,
+			Mark: c.mark, Gates: r.Gates[:recordGates:recordGates],
+		})
+		r.Gates = r.Gates[recordGates:]
+		r.Number++
+	}
 }
 
 // writeOutcomes moves outcomes into the record, as many as it may hold.
@@ -198,7 +222,7 @@ func (c *Core) clear(r *ledger.Record) {
 		for t.cleared < len(flow) {
 			d := flow[t.cleared]
 			if !d.clear {
-				if d.since+int64(c.options.ListAfter) > c.now {
+				if d.since+int64(c.options.ListAfter) > c.now || len(r.Waiting) >= recordKeys {
 					c.ages(d)
 					break
 				}
@@ -249,7 +273,7 @@ func (c *Core) rejoin(r *ledger.Record) {
 		if !t.live {
 			return false
 		}
-		if r.Mark < t.recorded {
+		if r.Mark < t.recorded || len(r.Waiting) >= recordKeys {
 			c.pending.slow(c.now)
 			return false
 		}
@@ -336,7 +360,7 @@ func (c *Core) appended(in Appended) {
 			c.phase = serving
 		}
 		c.touchAll()
-	} else if err := c.state.Apply(f.record); err != nil {
+	} else if err := c.apply(f); err != nil {
 		c.phase = ended
 		c.emit(Broken{Err: err})
 		return
@@ -353,6 +377,15 @@ func (c *Core) appended(in Appended) {
 		c.phase = ended
 		c.emit(Stopped{})
 	}
+}
+
+func (c *Core) apply(f *flight) error {
+	for _, r := range f.records() {
+		if err := c.state.Apply(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Core) landed(f *flight) {
