@@ -1,5 +1,6 @@
-# Everything is built and tested with Go alone; `make integration` also
-# installs the servers it needs.
+# `go test ./...` needs nothing but Go. The targets here add the race detector,
+# which needs a C compiler, the linters, and `make integration`, which builds the
+# servers that it tests against.
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.14.0
 FUZZTIME ?= 20s
@@ -12,7 +13,7 @@ help: ## Show the targets
 build: ## Build the binary into bin/sluice
 	CGO_ENABLED=0 go build -trimpath -o bin/sluice ./cmd/sluice
 
-test: ## Run the tests that need nothing but Go, with the race detector
+test: ## Run the tests with the race detector (needs a C compiler)
 	go test -race ./...
 
 lint: ## Run the linters and check the formatting
@@ -25,3 +26,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 			go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); \
 		done; \
 	done
+
+verify: build test lint integration ## Everything that must pass before a change goes in
+
+nightly: ## A hundred thousand seeds of the simulation, and ten minutes of each fuzz target
+	go test -count=1 -timeout 6h ./router/core -run 'TestSimulation$$' -sim.seeds=100000 -v
+	$(MAKE) fuzz FUZZTIME=10m
