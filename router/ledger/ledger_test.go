@@ -14,18 +14,18 @@ import (
 	"sluice/router/ledger"
 )
 
-func codec(t testing.TB) *ledger.Codec {
-	t.Helper()
+func codec(tb testing.TB) *ledger.Codec {
+	tb.Helper()
 	c, err := ledger.NewCodec()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // sample returns a state with something of everything.
-func sample(t testing.TB) *ledger.State {
-	t.Helper()
+func sample(tb testing.TB) *ledger.State {
+	tb.Helper()
 	s := ledger.NewState("inc")
 	s.Claim = 3
 	records := []*ledger.Record{
@@ -43,7 +43,7 @@ func sample(t testing.TB) *ledger.State {
 	for _, r := range records {
 		r.Format, r.Claim = ledger.Format, 3
 		if err := s.Apply(r); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return s

@@ -65,6 +65,10 @@ func (c *Config) Validate() error {
 }
 
 // checkToken refuses a token that could be guessed or that no header can hold.
+// Unauthenticated tells whether the source takes requests from anybody. The
+// file is refused when it would do so on an address that others reach.
+func (c *Config) Unauthenticated() bool { return c.Token.IsZero() }
+
 func (c *Config) checkToken() error {
 	token := c.Token.Reveal()
 	if token == "" {

@@ -54,3 +54,9 @@ func TestConfigProblems(t *testing.T) {
 		})
 	}
 }
+
+func TestUnauthenticated(t *testing.T) {
+	if !(&sourcehttp.Config{}).Unauthenticated() || (&sourcehttp.Config{Token: config.NewSecret("0123456789abcdef")}).Unauthenticated() {
+		t.Error("a source without a token is open, one with a token is not")
+	}
+}
