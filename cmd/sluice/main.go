@@ -89,6 +89,12 @@ func commands() []struct {
 		{groupConfig, newValidateCommand},
 		{groupConfig, newPatternCommand},
 		{groupConfig, newCronCommand},
+		{groupRun, newSendCommand},
+		{groupLook, newTailCommand},
+		{groupLook, newEventCommand},
+		{groupLook, newTriggersCommand},
+		{groupLook, newAuditCommand},
+		{groupRepair, newDLQCommand},
 	}
 }
 

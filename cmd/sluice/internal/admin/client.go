@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 
 // ErrUnreachable means that nobody answers at the server's address.
 var ErrUnreachable = errors.New("the server cannot be reached")
+
+// ErrStreamEnded means that a stream has ended, because the server or the
+// network went away.
+var ErrStreamEnded = errors.New("the stream has ended")
 
 // maxAnswer bounds an answer that is read whole.
 const maxAnswer = 64 << 20
@@ -192,9 +197,10 @@ func (c *Client) Ready(ctx context.Context) (Readiness, error) {
 	return ready, decodeAnswer(answer, &ready)
 }
 
-// Tail calls fn with each event until ctx ends, fn fails or the stream does:
-// then it returns ErrUnreachable, wrapped, and may be called again. The query is
-// that of the API: source, trigger, type, from, pattern.
+// Tail calls fn with each event until ctx ends, fn fails, or the stream does:
+// then it returns ErrStreamEnded, wrapped, and may be called again with the same
+// query, whose from is moved on so that nothing is missed. The query is that of
+// the API: source, trigger, type, from, pattern.
 func (c *Client) Tail(ctx context.Context, query url.Values, fn func(*TailLine) error) error {
 	at := c.path("tail")
 	at.RawQuery = query.Encode()
@@ -206,6 +212,9 @@ func (c *Client) Tail(ctx context.Context, query url.Values, fn func(*TailLine) 
 	if answer.StatusCode != http.StatusOK {
 		return problemIn(answer)
 	}
+	if from := answer.Header.Get(headerFrom); from != "" {
+		query.Set("from", from)
+	}
 	lines := bufio.NewReaderSize(answer.Body, 64<<10)
 	for {
 		text, err := lines.ReadBytes('\n')
@@ -213,26 +222,29 @@ func (c *Client) Tail(ctx context.Context, query url.Values, fn func(*TailLine) 
 			return ctx.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("%w: the stream has ended: %w", ErrUnreachable, err)
+			return fmt.Errorf("%w: %w", ErrStreamEnded, err)
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		if err := tailLine(text, fn); err != nil {
+		sequence, err := tailLine(text, fn)
+		if err != nil {
 			return err
 		}
+		query.Set("from", strconv.FormatUint(sequence+1, 10))
 	}
 }
 
-func tailLine(text []byte, fn func(*TailLine) error) error {
+// tailLine gives one line to fn and returns its sequence.
+func tailLine(text []byte, fn func(*TailLine) error) (uint64, error) {
 	var line TailLine
 	if err := json.Unmarshal(text, &line); err != nil {
-		return fmt.Errorf("the server's stream cannot be read: %w", err)
+		return 0, fmt.Errorf("the server's stream cannot be read: %w", err)
 	}
 	if line.Sequence == 0 && line.Problem != "" {
-		return fmt.Errorf("the server has ended the stream: %s", line.Problem)
+		return 0, fmt.Errorf("the server has ended the stream: %s", line.Problem)
 	}
-	return fn(&line)
+	return line.Sequence, fn(&line)
 }
 
 // path returns the URL of a part of the API. Its segments are escaped.

@@ -235,7 +235,9 @@ func FilterQuery(f *dlq.Filter) url.Values {
 	if f.Status != 0 {
 		query.Set("status", strconv.Itoa(f.Status))
 	}
-	query["id"] = f.IDs
+	if len(f.IDs) > 0 {
+		query["id"] = f.IDs
+	}
 	return query
 }
 

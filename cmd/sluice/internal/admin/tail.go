@@ -20,6 +20,8 @@ const (
 	tailWrite   = 30 * time.Second // for one write to the client
 	tailBeat    = 15 * time.Second // between two lines, empty when nothing happens
 	tailPending = 16               // batches between log and client
+	// headerFrom says which sequence the stream begins with.
+	headerFrom = "Sluice-From"
 )
 
 // A tailFilter selects entries.
@@ -46,6 +48,7 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	w.Header().Set("Content-Type", tailMedia)
+	w.Header().Set(headerFrom, strconv.FormatUint(from, 10))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"sluice/cmd/sluice/internal/admin"
+	"sluice/event"
+)
+
+func newEventCommand(app *app) *cobra.Command {
+	var by string
+	cmd := app.asks(&cobra.Command{
+		Use: "event SEQUENCE|ID", Short: "Show the whole life of an event", Args: cobra.ExactArgs(1),
+		Long: `Shows the whole life of an event: where it came from, which triggers took it or
+which clause refused it, every attempt, and how it ended.
+
+The event is named by its sequence, as other commands show it, or by its
+CloudEvents id, which is looked for from the newest event backwards. What
+consists of digits is a sequence, unless --by id says otherwise.`,
+		Example: "  sluice event 42\n  sluice event --by id 20260329\n  sluice event 3f1c0a52-5c1e-4b0e-9d53-0f4b2f1f6a11 -o json",
+	}, func(ctx context.Context, q *question, args []string) error { return showEvent(ctx, q, args[0], by) })
+	cmd.Flags().StringVar(&by, "by", "", "id or sequence")
+	return cmd
+}
+
+func showEvent(ctx context.Context, q *question, ref, by string) error {
+	if by != "" && by != "id" && by != "sequence" {
+		return exitWithf(exitUsage, "--by %q: it is id or sequence", by)
+	}
+	found, err := q.client.Events(ctx, ref, by)
+	if err != nil {
+		return err
+	}
+	if len(found.Events) == 0 {
+		return noEvent(ref, &found)
+	}
+	if q.json {
+		return q.printJSON(found)
+	}
+	now := time.Now()
+	for i := range found.Events {
+		if i > 0 {
+			fmt.Fprintln(q.out)
+		}
+		printEvent(q.out, q.app.newPaint(q.out), &found.Events[i], now)
+	}
+	return nil
+}
+
+// noEvent says how far was looked.
+func noEvent(ref string, found *admin.Found) error {
+	switch {
+	case found.SearchedTo < found.SearchedFrom || found.SearchedTo == 0:
+		return exitWithf(exitNotFound, "there is no event %q: there are no events yet", ref)
+	case found.Complete:
+		return exitWithf(exitNotFound, "there is no event %q among %d to %d, which is all that is kept", ref, found.SearchedFrom, found.SearchedTo)
+	}
+	return exitWithf(exitNotFound, "there is no event %q among the newest, %d to %d; older ones are found by their sequence", ref, found.SearchedFrom, found.SearchedTo)
+}
+
+// printEvent prints one event for people.
+func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
+	var decoded event.Event
+	if len(e.Event) > 0 {
+		if read, err := event.DecodeJSON(e.Event); err == nil {
+			decoded = read
+		}
+	}
+	fmt.Fprintf(w, "%s  %s  %s\n", p.bold(fmt.Sprintf("Event %d", e.Sequence)), clean(decoded.Type, 80), clean(decoded.Subject, 80))
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-9s %s\n", name, value)
+		}
+	}
+	line("id", clean(decoded.ID, 0))
+	line("source", fmt.Sprintf("%s  %s", clean(e.Source, 0), p.dim(clean(decoded.Source, 120))))
+	line("accepted", fmt.Sprintf("%s  %s", clock(e.Accepted, now), p.dim(ago(e.Accepted, now))))
+	if e.Directed != "" {
+		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim("replayed from "+clean(e.Origin, 0))))
+	}
+	line("problem", clean(e.Problem, 0))
+	line("data", dataLine(&decoded))
+	for i := range e.Triggers {
+		fmt.Fprintln(w)
+		printStanding(w, p, &e.Triggers[i], now)
+	}
+	if len(e.Triggers) == 0 {
+		fmt.Fprintf(w, "\n  No trigger is on the source %q.\n", e.Source)
+	}
+}
+
+// dataLine is the beginning of the payload on one line.
+func dataLine(e *event.Event) string {
+	const most = 160
+	switch {
+	case len(e.Data) == 0:
+		return ""
+	case event.IsJSON(e.DataContentType):
+		var compact bytes.Buffer
+		if json.Compact(&compact, e.Data) == nil {
+			return clean(compact.String(), most)
+		}
+	case !strings.HasPrefix(e.DataContentType, "text/"):
+		return fmt.Sprintf("%s of %s", humanize.IBytes(uint64(len(e.Data))), clean(e.DataContentType, 80))
+	}
+	return clean(string(e.Data[:min(len(e.Data), 4*most)]), most)
+}
+
+func printStanding(w io.Writer, p paint, s *admin.Standing, now time.Time) {
+	mark, state := standingMark(p, s)
+	fmt.Fprintf(w, "%s %s  %s", mark, p.bold(s.Trigger), state)
+	if s.Reason != "" {
+		fmt.Fprintf(w, ": %s", clean(s.Reason, 0))
+	}
+	fmt.Fprintln(w)
+	rows := make([][]string, 0, len(s.Attempts))
+	for i := range s.Attempts {
+		rows = append(rows, attemptRow(&s.Attempts[i], now))
+	}
+	if len(rows) > 0 {
+		var text bytes.Buffer
+		if table(&text, []string{"ATTEMPT", "AT", "STATUS", "TOOK", "OUTCOME", "ERROR"}, rows) == nil {
+			indent(w, text.String(), "    ")
+		}
+	}
+	if s.Explanation != nil {
+		indent(w, s.Explanation.Text("ok", "NO"), "    ")
+	}
+	if s.State == "dead" {
+		fmt.Fprintf(w, "    %s\n", p.dim("its letter: sluice dlq show "+s.DeliveryID))
+	}
+}
+
+// standingMark is a sign and a word for what became of a delivery.
+func standingMark(p paint, s *admin.Standing) (mark, state string) {
+	switch s.State {
+	case "done":
+		return p.green("✓"), "delivered"
+	case "dead":
+		return p.red("✗"), p.red("dead")
+	case "discarded", "dying":
+		return p.red("✗"), p.red(s.State)
+	case admin.StandingRefused:
+		return "–", "its pattern refuses the event"
+	case admin.StandingBefore:
+		return "–", "the event was there before the trigger"
+	case admin.StandingPending:
+		return p.yellow("…"), "not attempted yet"
+	}
+	return p.yellow("…"), p.yellow("waits for its next attempt")
+}
+
+func attemptRow(a *admin.Attempt, now time.Time) []string {
+	outcome := a.Outcome
+	if !a.Due.IsZero() {
+		outcome += ", due " + clock(a.Due, now)
+	}
+	status := "-"
+	if a.Status != 0 {
+		status = fmt.Sprint(a.Status)
+	}
+	return []string{fmt.Sprint(a.Number), clock(a.Time, now), status, millis(a.DurationMS), outcome, clean(a.Error, 100)}
+}
+
+func indent(w io.Writer, text, by string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "%s%s\n", by, strings.TrimRight(line, "\n"))
+	}
+}

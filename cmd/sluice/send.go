@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"sluice/cmd/sluice/internal/admin"
+	"sluice/config"
+	"sluice/event"
+	sourcehttp "sluice/sources/http"
+)
+
+const (
+	sendBatch   = 100 // events in one request
+	maxSend     = 1_000_000
+	sendTimeout = 60 * time.Second // of one request
+	maxAnswer   = 1 << 20
+)
+
+// sendFlags are the flags of "sluice send".
+type sendFlags struct {
+	config, kind, data, contentType, id, subject, source string
+	count                                                int
+	wait                                                 bool
+	timeout                                              time.Duration
+}
+
+func newSendCommand(app *app) *cobra.Command {
+	var flags sendFlags
+	cmd := app.asks(&cobra.Command{
+		Use: "send SOURCE", Short: "Send events through an HTTP source", Args: cobra.ExactArgs(1),
+		Long: `Sends events the way that others do: as a request to the path of an HTTP source,
+with the token that the file has for it.
+
+With --wait it follows the events until all their deliveries have ended. Exit
+code 0: all were delivered; 6: some are dead; 1: no trigger wants them, or it
+took too long.`,
+		Example: `  sluice send hooks --type order.created --data '{"order":7}'
+  sluice send hooks --data @order.json --wait
+  sluice send hooks --type load.test --count 1000`,
+	}, func(ctx context.Context, q *question, args []string) error { return send(ctx, q, &flags, args[0]) })
+	set := cmd.Flags()
+	set.StringVarP(&flags.config, "config", "c", defaultFile, "the configuration `FILE`, for the path and the token")
+	set.StringVar(&flags.kind, "type", "test.event", "the event's `TYPE`")
+	set.StringVarP(&flags.data, "data", "d", "{}", "the payload: `TEXT`, @FILE, or @- for standard input")
+	set.StringVar(&flags.contentType, "content-type", "", "the payload's media `TYPE` (default: application/json if it is JSON, else text/plain)")
+	set.StringVar(&flags.id, "id", "", "the event's `ID`; with --count, -1, -2, … are added (default: a random one)")
+	set.StringVar(&flags.subject, "subject", "", "the event's `SUBJECT`")
+	set.StringVar(&flags.source, "ce-source", "/sluice/send", "the event's CloudEvents `SOURCE`, a URI reference")
+	set.IntVar(&flags.count, "count", 1, "how many events")
+	set.BoolVar(&flags.wait, "wait", false, "wait until all deliveries have ended")
+	set.DurationVar(&flags.timeout, "timeout", time.Minute, "how long --wait waits")
+	return cmd
+}
+
+func send(ctx context.Context, q *question, flags *sendFlags, name string) error {
+	file, err := q.app.loadFile(flags.config)
+	if err != nil {
+		return err
+	}
+	source, err := httpSource(file, name)
+	if err != nil {
+		return err
+	}
+	events, err := flags.events(q.app)
+	if err != nil {
+		return err
+	}
+	at := url.URL{Scheme: "http", Host: reachable(file.Ingest.Listen), Path: source.Path}
+	began := time.Now()
+	if err := post(ctx, &at, source.Token, events); err != nil {
+		return err
+	}
+	if !flags.wait {
+		return sent(q, name, events, time.Since(began))
+	}
+	ctx, cancel := context.WithTimeout(ctx, flags.timeout)
+	defer cancel()
+	return awaitEvents(ctx, q, name, events, flags.timeout)
+}
+
+// httpSource finds the source in the file.
+func httpSource(file *config.File, name string) (*sourcehttp.Config, error) {
+	names := make([]string, 0, len(file.Sources))
+	for _, source := range file.Sources {
+		names = append(names, source.Name)
+		if source.Name != name {
+			continue
+		}
+		if section, ok := source.Section.(*sourcehttp.Config); ok {
+			return section, nil
+		}
+		return nil, exitWithf(exitUsage, "the source %q is of the kind %s, and events can be sent to http sources only%s", name, source.Kind, otherWay(source))
+	}
+	return nil, exitWithf(exitNotFound, "%s", admin.UnknownName("source", name, names))
+}
+
+// reachable is the address to ask, for one to listen on.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return listen
+}
+
+// events makes the events that the flags describe.
+func (f *sendFlags) events(a *app) ([]event.Event, error) {
+	if f.count < 1 || f.count > maxSend {
+		return nil, exitWithf(exitUsage, "--count %d: write 1 to %d", f.count, maxSend)
+	}
+	data, err := a.payload(f.data)
+	if err != nil {
+		return nil, err
+	}
+	contentType := f.contentType
+	switch {
+	case contentType != "" || len(data) == 0:
+	case json.Valid(data):
+		contentType = "application/json"
+	default:
+		contentType = "text/plain; charset=utf-8"
+	}
+	all := make([]event.Event, f.count)
+	for i := range all {
+		all[i] = event.Event{
+			ID: f.eventID(i), Source: f.source, Type: f.kind, Subject: f.subject, Time: time.Now(),
+			DataContentType: contentType, Data: data,
+		}
+		if err := all[i].Validate(); err != nil {
+			return nil, exitWith(exitUsage, err)
+		}
+	}
+	return all, nil
+}
+
+func (f *sendFlags) eventID(i int) string {
+	switch {
+	case f.id == "":
+		return uuid.NewString()
+	case f.count == 1:
+		return f.id
+	}
+	return fmt.Sprintf("%s-%d", f.id, i+1)
+}
+
+// payload reads what --data names.
+func (a *app) payload(text string) ([]byte, error) {
+	name, isFile := strings.CutPrefix(text, "@")
+	switch {
+	case !isFile && text != "-":
+		return []byte(text), nil
+	case text == "-", name == "-":
+		data, err := io.ReadAll(a.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return data, nil
+	}
+	data, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, exitWithf(exitNotFound, "--data: there is no file %q", name)
+	}
+	return data, err
+}
+
+// post sends the events in batches, each of which the service stores before it
+// answers.
+func post(ctx context.Context, at *url.URL, token config.Secret, events []event.Event) error {
+	client := &http.Client{Timeout: sendTimeout, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for begin := 0; begin < len(events); begin += sendBatch {
+		batch := events[begin:min(begin+sendBatch, len(events))]
+		pointers := make([]*event.Event, len(batch))
+		for i := range batch {
+			pointers[i] = &batch[i]
+		}
+		media, body := event.MediaTypeBatchJSON, event.AppendBatchJSON(nil, pointers...)
+		if len(batch) == 1 {
+			media, body = event.MediaTypeJSON, batch[0].AppendJSON(nil)
+		}
+		if err := postOne(ctx, client, at, token, media, body); err != nil {
+			if begin > 0 {
+				err = exitWithf(exitPartly, "%d events were sent, then: %w", begin, err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func postOne(ctx context.Context, client *http.Client, at *url.URL, token config.Secret, media string, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", media)
+	if !token.IsZero() {
+		request.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
+	answer, err := client.Do(request)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return exitWithf(exitUnreachable, "cannot reach sluice's ingest at http://%s: is `sluice up` running?", at.Host)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusAccepted {
+		return nil
+	}
+	var refused struct {
+		Error string `json:"error"`
+	}
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
+		refused.Error = clean(string(text), 200)
+	}
+	return exitWithf(exitFailure, "the source has refused the request with status %d: %s", answer.StatusCode, refused.Error)
+}
+
+func sent(q *question, name string, events []event.Event, took time.Duration) error {
+	if q.json {
+		ids := make([]string, len(events))
+		for i := range events {
+			ids[i] = events[i].ID
+		}
+		return q.printJSON(map[string]any{"accepted": len(events), "ids": ids})
+	}
+	if len(events) == 1 {
+		fmt.Fprintf(q.out, "accepted by %s: %s\nsee what becomes of it: sluice event --by id %s\n", name, events[0].ID, events[0].ID)
+		return nil
+	}
+	fmt.Fprintf(q.out, "%s accepted by %s in %s\n", plural(len(events), "event"), name, span(took))
+	return nil
+}
