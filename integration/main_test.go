@@ -20,6 +20,7 @@ import (
 
 var (
 	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of everything that is drawn at random")
+	binary  = flag.String("sluice", "", "the sluice to test; empty to build it")
 	race    = flag.Bool("sluice-race", false, "build sluice with the race detector")
 	kills   = flag.Int("kills", 50, "how often TestKill50 kills")
 	rate    = flag.Int("rate", 500, "events a second under load")
@@ -33,6 +34,9 @@ var program *harness.Program
 func TestMain(m *testing.M) {
 	flag.Parse()
 	program = harness.NewProgram(*race)
+	if *binary != "" {
+		program = harness.Built(*binary)
+	}
 	code := m.Run()
 	if err := program.Remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

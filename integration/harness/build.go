@@ -14,9 +14,15 @@ import (
 
 // A Program is the built sluice.
 type Program struct {
-	dir   string
+	path  string
+	dir   string // to be removed; empty when somebody else has built it
 	race  bool
 	build func() error
+}
+
+// Built returns a program that somebody else has built.
+func Built(path string) *Program {
+	return &Program{path: path, build: func() error { return nil }}
 }
 
 // NewProgram returns a program that is built when it is first needed, with the
@@ -34,19 +40,24 @@ func (p *Program) Path(tb testing.TB) string {
 	if err := p.build(); err != nil {
 		tb.Fatal(err)
 	}
-	return filepath.Join(p.dir, "sluice")
+	return p.path
 }
 
 // Remove deletes the program.
-func (p *Program) Remove() error { return os.RemoveAll(p.dir) }
+func (p *Program) Remove() error {
+	if p.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(p.dir)
+}
 
 func (p *Program) compile() error {
 	dir, err := os.MkdirTemp("", "sluice-program-")
 	if err != nil {
 		return err
 	}
-	p.dir = dir
-	args := []string{"build", "-o", filepath.Join(dir, "sluice")}
+	p.dir, p.path = dir, filepath.Join(dir, "sluice")
+	args := []string{"build", "-o", p.path}
 	if p.race {
 		args = append(args, "-race")
 	}

@@ -65,24 +65,37 @@ func FindRepeats(receipts []Receipt, kills []time.Time) Repeats {
 const slack = 100 * time.Millisecond
 
 func (r *Repeats) add(before, again Receipt, kills []time.Time) {
-	for i := len(kills) - 1; i >= 0; i-- {
-		if kills[i].After(again.Began) {
-			continue
-		}
-		if kills[i].Before(before.Began.Add(-slack)) {
-			break
-		}
-		r.Total++
-		r.PerKill[i]++
-		if before.Ended.IsZero() || before.Ended.After(kills[i]) {
-			r.UnderWay++
-		} else {
-			r.Unwritten = append(r.Unwritten, kills[i].Sub(before.Ended))
-		}
+	i := killBetween(before.Began, again.Began, kills)
+	switch {
+	case i < 0:
+		r.Wrong = append(r.Wrong, fmt.Sprintf("%s was repeated without a kill: attempt %d at %s, answered at %s with %d; attempt %d at %s",
+			again.Delivery, before.Attempt, clock(before.Began), clock(before.Ended), before.Status, again.Attempt, clock(again.Began)))
 		return
+	case before.Ended.IsZero() || before.Ended.After(kills[i]):
+		r.UnderWay++
+	default:
+		r.Unwritten = append(r.Unwritten, kills[i].Sub(before.Ended))
 	}
-	r.Wrong = append(r.Wrong, fmt.Sprintf("%s was repeated without a kill: attempt %d at %s, answered at %s with %d; attempt %d at %s",
-		again.Delivery, before.Attempt, clock(before.Began), clock(before.Ended), before.Status, again.Attempt, clock(again.Began)))
+	r.Total++
+	r.PerKill[i]++
+}
+
+// killBetween returns the kill that has ended what began at one moment and was
+// repeated at another: the first between them, else one just before; -1 when
+// there is none.
+func killBetween(began, again time.Time, kills []time.Time) int {
+	just := -1
+	for i, kill := range kills {
+		switch {
+		case kill.After(again):
+			return just
+		case kill.After(began):
+			return i
+		case kill.After(began.Add(-slack)):
+			just = i
+		}
+	}
+	return just
 }
 
 func clock(t time.Time) string { return t.Format("15:04:05.000000") }
