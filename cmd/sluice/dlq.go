@@ -125,7 +125,7 @@ func listLetters(ctx context.Context, q *question, filter *dlq.Filter, after uin
 	for i := range page.Letters {
 		rows = append(rows, letterRow(&page.Letters[i], now))
 	}
-	if err := table(q.out, []string{"DIED", "TRIGGER", "TYPE", "EVENT", "ATTEMPTS", "REASON", "STATUS", "ERROR", "LETTER"}, rows); err != nil {
+	if err := table(q.out, []string{"DIED", "TRIGGER", "TYPE", "REASON", "STATUS", "ERROR", "LETTER"}, rows); err != nil {
 		return err
 	}
 	if page.Next != 0 {
@@ -136,11 +136,10 @@ func listLetters(ctx context.Context, q *question, filter *dlq.Filter, after uin
 
 func letterRow(l *admin.Letter, now time.Time) []string {
 	if l.Problem != "" {
-		return []string{"-", l.Trigger, "-", "-", "-", "unreadable", "-", clean(l.Problem, 60), l.ID}
+		return []string{"-", l.Trigger, "-", "unreadable", "-", clean(l.Problem, 48), l.ID}
 	}
 	return []string{
-		ago(l.Died, now), l.Trigger, clean(l.Type, 40), clean(l.EventID, 36), count(l.Attempts), l.Reason,
-		statusText(l.Status), clean(l.Error, 60), l.ID,
+		ago(l.Died, now), l.Trigger, clean(l.Type, 40), l.Reason, statusText(l.Status), clean(l.Error, 48), l.ID,
 	}
 }
 
@@ -161,6 +160,10 @@ func groupLetters(ctx context.Context, q *question, filter *dlq.Filter, group st
 	}
 	if q.json {
 		return q.printJSON(counts)
+	}
+	if counts.Total == 0 {
+		fmt.Fprintln(q.out, "There are no such letters.")
+		return nil
 	}
 	if err := printGroups(q.out, group, counts.Groups); err != nil {
 		return err

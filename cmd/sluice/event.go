@@ -161,8 +161,13 @@ func standingMark(p paint, s *admin.Standing) (mark, state string) {
 
 func attemptRow(a *admin.Attempt, now time.Time) []string {
 	outcome := a.Outcome
-	if !a.Due.IsZero() {
-		outcome += ", due " + clock(a.Due, now)
+	switch {
+	case outcome == "done":
+		outcome = "delivered"
+	case outcome == "dying":
+		outcome = "failed, the last"
+	case !a.Due.IsZero():
+		outcome = "failed, next at " + clock(a.Due, now)
 	}
 	status := "-"
 	if a.Status != 0 {

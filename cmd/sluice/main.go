@@ -89,6 +89,8 @@ func commands() []struct {
 		{groupConfig, newValidateCommand},
 		{groupConfig, newPatternCommand},
 		{groupConfig, newCronCommand},
+		{groupRun, newUpCommand},
+		{groupRun, newDevCommand},
 		{groupRun, newSendCommand},
 		{groupLook, newTailCommand},
 		{groupLook, newEventCommand},

@@ -124,5 +124,5 @@ func tailText(p paint, line *admin.TailLine, now time.Time) string {
 	if e.Subject != "" {
 		text += "  " + clean(e.Subject, 80)
 	}
-	return fmt.Sprintf("%s  %s  %s", text, p.dim(clean(e.ID, 64)), clean(dataLine(&e), 100))
+	return fmt.Sprintf("%s  %s  %s", text, p.dim(clean(e.ID, 40)), clean(dataLine(&e), 100))
 }
