@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func makeEvent(n int, at time.Time) event.Event {
 // publish stores events with the numbers from 0 to n-1 in a folder that nobody
 // else has open.
 func publish(ctx context.Context, dir string, n int) error {
-	b, err := bus.Open(ctx, bus.Options{Dir: filepath.Join(dir, "data")})
+	b, err := bus.Open(ctx, storeOptions(dir))
 	if err != nil {
 		return err
 	}

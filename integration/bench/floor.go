@@ -41,7 +41,7 @@ func runFloor(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	b, err := bus.Open(ctx, bus.Options{Dir: *dir})
+	b, err := bus.Open(ctx, storeOptions(*dir))
 	if err != nil {
 		return err
 	}

@@ -11,13 +11,22 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"sluice/bus"
 )
 
 // The names of what stands in the configuration.
 const (
 	sourceName  = "in"
 	triggerName = "work"
+	// storeSize is what the events may take, the same for both.
+	storeSize = 2 << 30
 )
+
+// storeOptions are how a store is opened by this program.
+func storeOptions(dir string) bus.Options {
+	return bus.Options{Dir: filepath.Join(dir, "data"), MaxBytes: storeSize}
+}
 
 // A system is what is measured: the floor, or sluice.
 type system interface {
@@ -43,7 +52,7 @@ func (theFloor) name() string                          { return roleFloor }
 func (theFloor) prepare(context.Context, string) error { return nil }
 
 func (f theFloor) start(ctx context.Context, dir, worker string) (*instance, error) {
-	args := []string{roleFloor, "-dir", filepath.Join(dir, "data")}
+	args := []string{roleFloor, "-dir", dir}
 	if worker != "" {
 		args = append(args, "-to", worker)
 	}
@@ -90,8 +99,8 @@ func (s theSluice) start(ctx context.Context, dir, worker string) (*instance, er
 }
 
 func configuration(dir, ingest, admin, worker string) string {
-	text := fmt.Sprintf("bus: {dir: %q}\ningest: {listen: %q}\nadmin: {listen: %q}\nsources: {%s: {http: {path: /in}}}\n",
-		filepath.Join(dir, "data"), ingest, admin, sourceName)
+	text := fmt.Sprintf("bus: {dir: %q, max_bytes: %dMiB}\ningest: {listen: %q}\nadmin: {listen: %q}\nsources: {%s: {http: {path: /in}}}\n",
+		filepath.Join(dir, "data"), storeSize>>20, ingest, admin, sourceName)
 	if worker == "" {
 		return text
 	}
