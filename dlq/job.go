@@ -164,18 +164,29 @@ func (s *Store) Replay(ctx context.Context, request ReplayRequest) (Job, error) 
 		ID: newJobID(now), Filter: request.Filter, Rate: request.Rate, State: Running,
 		Created: now, Updated: now, Total: total, Last: last,
 	}}}
-	if err := s.commit(ctx, j, j.record, nil); err != nil {
+	made, err := s.enter(ctx, j)
+	if err != nil {
 		return Job{}, fmt.Errorf("making the replay: %w", err)
 	}
-	made := j.snapshot()
-	s.mu.Lock()
-	s.jobs[j.ID] = j
-	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 	return made, nil
+}
+
+// enter makes a job durable and known, between two readings of the jobs: one
+// that has begun before would not know it.
+func (s *Store) enter(ctx context.Context, j *job) (Job, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if err := s.commit(ctx, j, j.record, nil); err != nil {
+		return Job{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jobs[j.ID] = j
+	return j.snapshot(), nil
 }
 
 // Jobs returns the jobs, the oldest first: those that are not ended, and the

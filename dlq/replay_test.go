@@ -349,6 +349,23 @@ func TestANewerJobIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A job that is made while Run reads the jobs is not forgotten.
+func TestAJobMadeWhileRunBegins(t *testing.T) {
+	b := openBus(t, bus.Options{})
+	for range 50 {
+		s := openStore(t, b)
+		stop := run(t, s)
+		job, err := s.Replay(t.Context(), dlq.ReplayRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobEnds(t, s, job.ID)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A letter that the bus does not take any more is left, and holds up no other.
 func TestALetterTooLargeForTheBus(t *testing.T) {
 	dir := t.TempDir()

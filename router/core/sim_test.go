@@ -2,13 +2,15 @@ package core_test
 
 import (
 	"flag"
+	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"sluice/router/ledger"
 )
 
 var (
-	seeds = flag.Int("sim.seeds", 1000, "how many seeds the simulation runs")
+	seeds = flag.Uint64("sim.seeds", 1000, "how many seeds the simulation runs")
 	first = flag.Uint64("sim.first", 1, "the first seed of the simulation")
 )
 
@@ -33,17 +35,29 @@ func simulate(seed uint64, tamper func(*world, *ledger.Record)) (w *world) {
 // failures, crashes and commands. A failing seed is printed; run it alone with
 // -sim.first=SEED -sim.seeds=1.
 func TestSimulation(t *testing.T) {
-	var crashes, ended, letters int
-	for i := range *seeds {
-		seed := *first + uint64(i)
-		w := simulate(seed, nil)
-		if w.fault != nil {
-			t.Fatalf("seed %d: %v", seed, w.fault)
+	var crashes, ended, letters atomic.Int64
+	t.Run("seeds", func(t *testing.T) {
+		for lane := range uint64(lanes) {
+			t.Run(fmt.Sprintf("lane %d", lane), func(t *testing.T) {
+				t.Parallel()
+				for seed := *first + lane; seed < *first+*seeds; seed += lanes {
+					w := simulate(seed, nil)
+					if w.fault != nil {
+						t.Fatalf("seed %d: %v", seed, w.fault)
+					}
+					crashes.Add(int64(w.crashes))
+					ended.Add(int64(len(w.settled)))
+					letters.Add(int64(len(w.letters)))
+				}
+			})
 		}
-		crashes, ended, letters = crashes+w.crashes, ended+len(w.settled), letters+len(w.letters)
-	}
-	t.Logf("%d seeds from %d: %d crashes, %d deliveries ended, %d of them dead", *seeds, *first, crashes, ended, letters)
+	})
+	t.Logf("%d seeds from %d: %d crashes, %d deliveries ended, %d of them dead",
+		*seeds, *first, crashes.Load(), ended.Load(), letters.Load())
 }
+
+// lanes is how many simulations run side by side.
+const lanes = 4
 
 // TestSimulationCatches shows that the simulation finds cores that are broken
 // on purpose.

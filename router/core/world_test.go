@@ -156,9 +156,9 @@ func (w *world) recoverState() *ledger.State {
 		return ledger.NewState(incarnation)
 	}
 	newest := w.messages[len(w.messages)-1]
-	fold := ledger.NewFold(w.codec)
+	fold, start := ledger.NewFold(w.codec), w.snapshotOf(newest)
 	for at, m := range w.messages {
-		if m.claim != newest.claim || at < w.snapshotOf(newest) {
+		if m.claim != newest.claim || at < start {
 			continue
 		}
 		if err := fold.Add(uint64(at+1), m.data); err != nil {
@@ -282,9 +282,10 @@ func (w *world) checkStart(s core.Start) {
 // matches them.
 func (w *world) matchedBetween(from, to, version uint64, most int) ([]core.Entry, uint64) {
 	var entries []core.Entry
-	for _, sequence := range w.events {
-		if sequence < from || sequence > to || sequence <= w.purged {
-			continue
+	begin, _ := slices.BinarySearch(w.events, max(from, w.purged+1))
+	for _, sequence := range w.events[begin:] {
+		if sequence > to {
+			break
 		}
 		e := core.Entry{Sequence: sequence, Size: 100 + int(sequence%7)*100, Body: sequence}
 		for id, fingerprint := range w.indexes[version] {
