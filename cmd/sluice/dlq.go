@@ -189,7 +189,7 @@ func printGroups(w io.Writer, group string, groups map[string]int) error {
 
 // countsText says how many letters a replay would take, and why not the others.
 func countsText(c *admin.Counts) string {
-	text := fmt.Sprintf("%s, of which %s can be replayed now", letters(c.Total), count(c.Replayable))
+	text := fmt.Sprintf("%s, of which %s can be replayed", letters(c.Total), count(c.Replayable))
 	return text + skippedText(c.Skipped)
 }
 

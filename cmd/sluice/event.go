@@ -56,6 +56,14 @@ func showEvent(ctx context.Context, q *question, ref, by string) error {
 	return nil
 }
 
+// sourceName names where an entry came from; directed ones come from no source.
+func sourceName(name string) string {
+	if name == "" {
+		return "(replay)"
+	}
+	return clean(name, 0)
+}
+
 // noEvent says how far was looked.
 func noEvent(ref string, found *admin.Found) error {
 	switch {
@@ -75,14 +83,15 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 			decoded = read
 		}
 	}
-	fmt.Fprintf(w, "%s  %s  %s\n", p.bold(fmt.Sprintf("Event %d", e.Sequence)), clean(decoded.Type, 80), clean(decoded.Subject, 80))
+	title := fmt.Sprintf("%s  %s  %s", p.bold(fmt.Sprintf("Event %d", e.Sequence)), clean(decoded.Type, 80), clean(decoded.Subject, 80))
+	fmt.Fprintln(w, strings.TrimRight(title, " "))
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "  %-9s %s\n", name, value)
 		}
 	}
 	line("id", clean(decoded.ID, 0))
-	line("source", fmt.Sprintf("%s  %s", clean(e.Source, 0), p.dim(clean(decoded.Source, 120))))
+	line("source", fmt.Sprintf("%s  %s", sourceName(e.Source), p.dim(clean(decoded.Source, 120))))
 	line("accepted", fmt.Sprintf("%s  %s", clock(e.Accepted, now), p.dim(ago(e.Accepted, now))))
 	if e.Directed != "" {
 		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim("replayed from "+clean(e.Origin, 0))))
@@ -135,8 +144,11 @@ func printStanding(w io.Writer, p paint, s *admin.Standing, now time.Time) {
 	if s.Explanation != nil {
 		indent(w, s.Explanation.Text("ok", "NO"), "    ")
 	}
-	if s.State == "dead" {
+	switch {
+	case s.State == "dead" && s.Letter:
 		fmt.Fprintf(w, "    %s\n", p.dim("its letter: sluice dlq show "+s.DeliveryID))
+	case s.State == "dead":
+		fmt.Fprintf(w, "    %s\n", p.dim("its letter has gone: it was replayed or purged"))
 	}
 }
 

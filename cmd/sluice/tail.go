@@ -109,7 +109,7 @@ func printTail(q *question) func(*admin.TailLine) error {
 }
 
 func tailText(p paint, line *admin.TailLine, now time.Time) string {
-	head := fmt.Sprintf("%s  %s  %s", p.dim(clock(line.Accepted, now)), p.dim(fmt.Sprintf("%6d", line.Sequence)), p.bold(clean(line.Source, 0)))
+	head := fmt.Sprintf("%s  %s  %s", p.dim(clock(line.Accepted, now)), p.dim(fmt.Sprintf("%6d", line.Sequence)), p.bold(sourceName(line.Source)))
 	if line.Directed != "" {
 		head += " → " + line.Directed
 	}

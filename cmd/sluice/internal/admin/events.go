@@ -2,11 +2,13 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
+	"sluice/dlq"
 	"sluice/event"
 	"sluice/router"
 	"sluice/router/pattern"
@@ -84,7 +86,7 @@ func (s *Server) withID(ctx context.Context, id string, found *Found) ([]event.E
 	found.SearchedFrom, found.SearchedTo = last+1, last
 	var entries []event.Entry
 	for window := uint64(searchFirst); found.SearchedFrom > first && len(entries) == 0; window = searchWindow {
-		if last-found.SearchedFrom > searchMost {
+		if last+1-found.SearchedFrom > searchMost {
 			return nil, nil
 		}
 		from := first
@@ -168,9 +170,29 @@ func (s *Server) lives(ctx context.Context, entries []event.Entry, found *Found)
 		if err != nil {
 			return nil, err
 		}
-		found.Events = append(found.Events, s.eventOf(&entries[i], lives, starts))
+		whole := s.eventOf(&entries[i], lives, starts)
+		if err := s.findLetters(ctx, &whole); err != nil {
+			return nil, err
+		}
+		found.Events = append(found.Events, whole)
 	}
 	return found, nil
+}
+
+// findLetters tells which of the dead deliveries still are letters.
+func (s *Server) findLetters(ctx context.Context, whole *Event) error {
+	for i := range whole.Triggers {
+		standing := &whole.Triggers[i]
+		if standing.State != "dead" {
+			continue
+		}
+		_, err := s.options.Letters.Get(ctx, standing.DeliveryID)
+		if err != nil && !errors.Is(err, dlq.ErrNotFound) {
+			return err
+		}
+		standing.Letter = err == nil
+	}
+	return nil
 }
 
 // eventOf puts the event, its deliveries, and the triggers that did not take it

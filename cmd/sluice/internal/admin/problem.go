@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,17 +67,20 @@ func writeProblem(w http.ResponseWriter, err error) {
 // writeJSON answers with JSON. That the caller has gone away is nothing that
 // could be mended, so errors of the connection are left.
 func writeJSON(w http.ResponseWriter, status int, media string, body any) {
-	text, err := json.Marshal(body)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // it is JSON, and is never taken for anything else
+	if err := encoder.Encode(body); err != nil {
 		status, media = http.StatusInternalServerError, problemMedia
-		text = []byte(`{"title":"Internal Server Error","status":500,"detail":"the answer could not be written as JSON"}`)
+		text.Reset()
+		text.WriteString(`{"title":"Internal Server Error","status":500,"detail":"the answer could not be written as JSON"}` + "\n")
 	}
 	header := w.Header()
 	header.Set("Content-Type", media)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n'))
+	_, _ = w.Write(text.Bytes())
 }
 
 // readJSON decodes the body of a request, strictly.

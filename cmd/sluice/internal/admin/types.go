@@ -77,7 +77,8 @@ type Source struct {
 
 // An Event is an event with its whole life.
 type Event struct {
-	Sequence uint64    `json:"sequence"`
+	Sequence uint64 `json:"sequence"`
+	// Source is the name of the source; empty for a directed entry.
 	Source   string    `json:"source"`
 	Accepted time.Time `json:"accepted"`
 	// Directed is set on an entry for one trigger only, such as a replayed
@@ -116,6 +117,8 @@ type Standing struct {
 	// Reason says why it is dying, dead or discarded.
 	Reason  string    `json:"reason,omitempty"`
 	EndedAt time.Time `json:"ended_at,omitzero"`
+	// Letter tells that its letter is there: it was neither replayed nor purged.
+	Letter bool `json:"letter,omitempty"`
 	// Explanation says which clause has refused the event.
 	Explanation *pattern.Explanation `json:"explanation,omitempty"`
 }
