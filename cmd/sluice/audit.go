@@ -44,12 +44,12 @@ func audit(ctx context.Context, q *question, _ []string) error {
 		return err
 	}
 	for _, m := range found.Missing {
-		fmt.Fprintf(q.out, "missing: event %d for %s: %s (see `sluice event %d`)\n", m.Sequence, m.Trigger, clean(m.Why, 0), m.Sequence)
+		_, _ = fmt.Fprintf(q.out, "missing: event %d for %s: %s (see `sluice event %d`)\n", m.Sequence, m.Trigger, clean(m.Why, 0), m.Sequence)
 	}
 	word := "conserved"
 	if !found.Conserved {
 		word = "not conserved"
 	}
-	fmt.Fprintf(q.out, "\n%s: %s checked\n", word, plural(int(found.Checked), "event"))
+	_, _ = fmt.Fprintf(q.out, "\n%s: %s checked\n", word, plural(int(found.Checked), "event"))
 	return verdict
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -134,17 +135,18 @@ func (a *app) devReload(ctx context.Context, running *service.Service, path stri
 }
 
 func changesText(p paint, path string, c *service.Changes) string {
-	text := p.green(path + " taken over")
+	parts := []string{p.green(path + " taken over")}
 	if c.Empty() {
-		text += ": no source or trigger has changed"
+		parts = append(parts, "no source or trigger has changed")
 	}
-	for _, part := range []struct{ what, names string }{{"sources", c.Sources.String()}, {"triggers", c.Triggers.String()}} {
-		if part.names != "" {
-			text += fmt.Sprintf("; %s: %s", part.what, part.names)
-		}
+	if names := c.Sources.String(); names != "" {
+		parts = append(parts, "sources: "+names)
+	}
+	if names := c.Triggers.String(); names != "" {
+		parts = append(parts, "triggers: "+names)
 	}
 	for _, section := range c.Restart {
-		text += p.yellow(fmt.Sprintf("; %s takes effect at the next start only", section))
+		parts = append(parts, p.yellow(section+" takes effect at the next start only"))
 	}
-	return text + "\n"
+	return strings.Join(parts, "; ") + "\n"
 }

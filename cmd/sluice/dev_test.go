@@ -73,7 +73,7 @@ func put(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
 		t.Fatalf("PUT %s: status %d", url, answer.StatusCode)
 	}

@@ -105,9 +105,9 @@ func outcomeText(p paint, o *router.Observation) string {
 	case "done":
 		return p.green("✓ delivered") + attemptText(o.Attempt) + facts
 	case "retry":
-		return p.yellow(fmt.Sprintf("↻ attempt %d failed", o.Attempt)) + facts + fmt.Sprintf("  again in %s", span(o.RetryIn)) + problem
+		return p.yellow(fmt.Sprintf("↻ attempt %d failed", o.Attempt)) + facts + "  again in " + span(o.RetryIn) + problem
 	case "throttled":
-		return p.yellow("↻ no room") + facts + fmt.Sprintf("  again in %s", span(o.RetryIn)) + problem
+		return p.yellow("↻ no room") + facts + "  again in " + span(o.RetryIn) + problem
 	case "dying":
 		return p.red(fmt.Sprintf("✗ attempt %d failed, the last one (%s)", o.Attempt, o.Reason)) + facts + problem
 	case "dead":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,8 +108,8 @@ func newDLQListCommand(app *app) *cobra.Command {
 
 func listLetters(ctx context.Context, q *question, filter *dlq.Filter, after uint64, limit int) error {
 	query := admin.FilterQuery(filter)
-	query.Set("after", fmt.Sprint(after))
-	query.Set("limit", fmt.Sprint(limit))
+	query.Set("after", strconv.FormatUint(after, 10))
+	query.Set("limit", strconv.Itoa(limit))
 	page, err := q.client.Letters(ctx, query)
 	if err != nil {
 		return err
@@ -117,7 +118,7 @@ func listLetters(ctx context.Context, q *question, filter *dlq.Filter, after uin
 		return q.printJSON(page)
 	}
 	if len(page.Letters) == 0 {
-		fmt.Fprintln(q.out, "There are no such letters.")
+		_, _ = fmt.Fprintln(q.out, "There are no such letters.")
 		return nil
 	}
 	now := time.Now()
@@ -129,7 +130,7 @@ func listLetters(ctx context.Context, q *question, filter *dlq.Filter, after uin
 		return err
 	}
 	if page.Next != 0 {
-		fmt.Fprintf(q.out, "\nThere are more: --after %d\n", page.Next)
+		_, _ = fmt.Fprintf(q.out, "\nThere are more: --after %d\n", page.Next)
 	}
 	return nil
 }
@@ -147,7 +148,7 @@ func statusText(status int) string {
 	if status == 0 {
 		return "-"
 	}
-	return fmt.Sprint(status)
+	return strconv.Itoa(status)
 }
 
 func groupLetters(ctx context.Context, q *question, filter *dlq.Filter, group string) error {
@@ -162,13 +163,13 @@ func groupLetters(ctx context.Context, q *question, filter *dlq.Filter, group st
 		return q.printJSON(counts)
 	}
 	if counts.Total == 0 {
-		fmt.Fprintln(q.out, "There are no such letters.")
+		_, _ = fmt.Fprintln(q.out, "There are no such letters.")
 		return nil
 	}
 	if err := printGroups(q.out, group, counts.Groups); err != nil {
 		return err
 	}
-	fmt.Fprintf(q.out, "\n%s\n", countsText(&counts))
+	_, _ = fmt.Fprintf(q.out, "\n%s\n", countsText(&counts))
 	return nil
 }
 
@@ -201,11 +202,11 @@ func letters(n int) string {
 }
 
 func skippedText(skipped map[string]int) string {
-	text := ""
+	var text strings.Builder
 	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
-		text += fmt.Sprintf("; %s left: %s", count(skipped[reason]), reason)
+		fmt.Fprintf(&text, "; %s left: %s", count(skipped[reason]), reason)
 	}
-	return text
+	return text.String()
 }
 
 func newDLQShowCommand(app *app) *cobra.Command {
@@ -236,7 +237,7 @@ func printLetter(q *question, l *admin.WholeLetter) error {
 		}
 		decoded = read
 	}
-	fmt.Fprintf(q.out, "%s  %s\n", p.bold("Letter"), l.ID)
+	_, _ = fmt.Fprintf(q.out, "%s  %s\n", p.bold("Letter"), l.ID)
 	for _, line := range [][2]string{
 		{"trigger", l.Trigger},
 		{"source", clean(l.Source, 0) + "  " + p.dim(clean(l.EventSource, 120))},
@@ -249,18 +250,18 @@ func printLetter(q *question, l *admin.WholeLetter) error {
 		{"data", dataLine(&decoded)},
 	} {
 		if line[1] != "" {
-			fmt.Fprintf(q.out, "  %-9s %s\n", line[0], line[1])
+			_, _ = fmt.Fprintf(q.out, "  %-9s %s\n", line[0], line[1])
 		}
 	}
-	fmt.Fprintln(q.out)
+	_, _ = fmt.Fprintln(q.out)
 	rows := make([][]string, 0, len(l.History))
 	for i := range l.History {
 		a := &l.History[i]
-		rows = append(rows, []string{fmt.Sprint(a.Number), clock(a.Time, now), statusText(a.Status), millis(a.DurationMS), clean(a.Error, 120)})
+		rows = append(rows, []string{strconv.Itoa(a.Number), clock(a.Time, now), statusText(a.Status), millis(a.DurationMS), clean(a.Error, 120)})
 	}
 	if err := table(q.out, []string{"ATTEMPT", "AT", "STATUS", "TOOK", "ERROR"}, rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(q.out, "\n%s\n", p.dim("replay it: sluice dlq replay "+l.ID))
+	_, _ = fmt.Fprintf(q.out, "\n%s\n", p.dim("replay it: sluice dlq replay "+l.ID))
 	return nil
 }

@@ -84,7 +84,7 @@ func dryRun(ctx context.Context, q *question, request *admin.LettersRequest, wha
 	if err := printGroups(q.out, "trigger", counts.Groups); err != nil {
 		return err
 	}
-	fmt.Fprintf(q.out, "\n%s, of which %s %s%s\n", letters(counts.Total), count(counts.Replayable), what, skippedText(counts.Skipped))
+	_, _ = fmt.Fprintf(q.out, "\n%s, of which %s %s%s\n", letters(counts.Total), count(counts.Replayable), what, skippedText(counts.Skipped))
 	return nil
 }
 
@@ -92,7 +92,7 @@ func detached(q *question, job *admin.Job) error {
 	if q.json {
 		return q.printJSON(job)
 	}
-	fmt.Fprintf(q.out, "The replay %s of %s goes on in the service.\nFollow it with: sluice dlq resume %s\n", job.ID, letters(job.Total), job.ID)
+	_, _ = fmt.Fprintf(q.out, "The replay %s of %s goes on in the service.\nFollow it with: sluice dlq resume %s\n", job.ID, letters(job.Total), job.ID)
 	return nil
 }
 
@@ -132,7 +132,7 @@ func replayed(q *question, job *admin.Job) error {
 	case job.Total == 0:
 		return exitWithf(exitNotFound, "no letter is selected")
 	default:
-		fmt.Fprintf(q.out, "%s replayed%s\n", letters(job.Replayed), skippedText(job.Skipped))
+		_, _ = fmt.Fprintf(q.out, "%s replayed%s\n", letters(job.Replayed), skippedText(job.Skipped))
 	}
 	switch {
 	case job.State == dlq.Cancelled:
@@ -164,7 +164,7 @@ func (p *progress) show(job *admin.Job) {
 		return
 	}
 	p.shown = true
-	fmt.Fprintf(p.q.app.stderr, "\r\x1b[K%s", progressText(job))
+	_, _ = fmt.Fprintf(p.q.app.stderr, "\r\x1b[K%s", progressText(job))
 }
 
 // progressText is one line that says how far a replay is.
@@ -186,7 +186,7 @@ func progressText(job *admin.Job) string {
 
 func (p *progress) end() {
 	if p.shown {
-		fmt.Fprint(p.q.app.stderr, "\r\x1b[K")
+		_, _ = fmt.Fprint(p.q.app.stderr, "\r\x1b[K")
 	}
 }
 
@@ -237,7 +237,7 @@ func purge(ctx context.Context, q *question, request *admin.LettersRequest, yes 
 	if q.json {
 		return q.printJSON(purged)
 	}
-	fmt.Fprintf(q.out, "%s purged%s\n", letters(purged.Letters), skippedText(purged.Skipped))
+	_, _ = fmt.Fprintf(q.out, "%s purged%s\n", letters(purged.Letters), skippedText(purged.Skipped))
 	if len(purged.Skipped) > 0 {
 		return exitWith(exitPartly, nil)
 	}
@@ -256,7 +256,7 @@ func newDLQJobsCommand(app *app) *cobra.Command {
 			return q.printJSON(all)
 		}
 		if len(all) == 0 {
-			fmt.Fprintln(q.out, "There are no replays.")
+			_, _ = fmt.Fprintln(q.out, "There are no replays.")
 			return nil
 		}
 		now := time.Now()
@@ -303,7 +303,7 @@ func newDLQCancelCommand(app *app) *cobra.Command {
 		if q.json {
 			return q.printJSON(job)
 		}
-		fmt.Fprintf(q.out, "%s is cancelled: %s of %s were replayed\n", job.ID, count(job.Replayed), letters(job.Total))
+		_, _ = fmt.Fprintf(q.out, "%s is cancelled: %s of %s were replayed\n", job.ID, count(job.Replayed), letters(job.Total))
 		return nil
 	})
 }

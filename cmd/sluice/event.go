@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func showEvent(ctx context.Context, q *question, ref, by string) error {
 	now := time.Now()
 	for i := range found.Events {
 		if i > 0 {
-			fmt.Fprintln(q.out)
+			_, _ = fmt.Fprintln(q.out)
 		}
 		printEvent(q.out, q.app.newPaint(q.out), &found.Events[i], now)
 	}
@@ -84,10 +85,10 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 		}
 	}
 	title := fmt.Sprintf("%s  %s  %s", p.bold(fmt.Sprintf("Event %d", e.Sequence)), clean(decoded.Type, 80), clean(decoded.Subject, 80))
-	fmt.Fprintln(w, strings.TrimRight(title, " "))
+	_, _ = fmt.Fprintln(w, strings.TrimRight(title, " "))
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "  %-9s %s\n", name, value)
+			_, _ = fmt.Fprintf(w, "  %-9s %s\n", name, value)
 		}
 	}
 	line("id", clean(decoded.ID, 0))
@@ -99,11 +100,11 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 	line("problem", clean(e.Problem, 0))
 	line("data", dataLine(&decoded))
 	for i := range e.Triggers {
-		fmt.Fprintln(w)
+		_, _ = fmt.Fprintln(w)
 		printStanding(w, p, &e.Triggers[i], now)
 	}
 	if len(e.Triggers) == 0 {
-		fmt.Fprintf(w, "\n  No trigger is on the source %q.\n", e.Source)
+		_, _ = fmt.Fprintf(w, "\n  No trigger is on the source %q.\n", e.Source)
 	}
 }
 
@@ -126,11 +127,11 @@ func dataLine(e *event.Event) string {
 
 func printStanding(w io.Writer, p paint, s *admin.Standing, now time.Time) {
 	mark, state := standingMark(p, s)
-	fmt.Fprintf(w, "%s %s  %s", mark, p.bold(s.Trigger), state)
+	_, _ = fmt.Fprintf(w, "%s %s  %s", mark, p.bold(s.Trigger), state)
 	if s.Reason != "" {
-		fmt.Fprintf(w, ": %s", clean(s.Reason, 0))
+		_, _ = fmt.Fprintf(w, ": %s", clean(s.Reason, 0))
 	}
-	fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(w)
 	rows := make([][]string, 0, len(s.Attempts))
 	for i := range s.Attempts {
 		rows = append(rows, attemptRow(&s.Attempts[i], now))
@@ -146,9 +147,9 @@ func printStanding(w io.Writer, p paint, s *admin.Standing, now time.Time) {
 	}
 	switch {
 	case s.State == "dead" && s.Letter:
-		fmt.Fprintf(w, "    %s\n", p.dim("its letter: sluice dlq show "+s.DeliveryID))
+		_, _ = fmt.Fprintf(w, "    %s\n", p.dim("its letter: sluice dlq show "+s.DeliveryID))
 	case s.State == "dead":
-		fmt.Fprintf(w, "    %s\n", p.dim("its letter has gone: it was replayed or purged"))
+		_, _ = fmt.Fprintf(w, "    %s\n", p.dim("its letter has gone: it was replayed or purged"))
 	}
 }
 
@@ -183,13 +184,13 @@ func attemptRow(a *admin.Attempt, now time.Time) []string {
 	}
 	status := "-"
 	if a.Status != 0 {
-		status = fmt.Sprint(a.Status)
+		status = strconv.Itoa(a.Status)
 	}
-	return []string{fmt.Sprint(a.Number), clock(a.Time, now), status, millis(a.DurationMS), outcome, clean(a.Error, 100)}
+	return []string{strconv.Itoa(a.Number), clock(a.Time, now), status, millis(a.DurationMS), outcome, clean(a.Error, 100)}
 }
 
 func indent(w io.Writer, text, by string) {
 	for line := range strings.Lines(text) {
-		fmt.Fprintf(w, "%s%s\n", by, strings.TrimRight(line, "\n"))
+		_, _ = fmt.Fprintf(w, "%s%s\n", by, strings.TrimRight(line, "\n"))
 	}
 }

@@ -106,7 +106,7 @@ func (a *app) confirm(text string) (bool, error) {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return false, exitWithf(exitUsage, "there is no terminal to ask on: say --yes if you mean it")
 	}
-	fmt.Fprintf(a.stderr, "%s [y/N] ", text)
+	_, _ = fmt.Fprintf(a.stderr, "%s [y/N] ", text)
 	var answer string
 	if _, err := fmt.Fscanln(a.stdin, &answer); err != nil {
 		return false, nil //nolint:nilerr // an empty line is a no

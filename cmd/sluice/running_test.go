@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -59,7 +58,7 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
 }
 
@@ -137,7 +136,7 @@ func (in *installation) start(command string) {
 		if err != nil {
 			return false
 		}
-		defer answer.Body.Close()
+		defer func() { _ = answer.Body.Close() }()
 		return answer.StatusCode == http.StatusOK
 	})
 }
@@ -228,10 +227,10 @@ func (in *installation) request(method, path, body string, header ...string) (in
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	return answer.StatusCode, fmt.Sprint(strings.TrimSpace(string(text)))
+	return answer.StatusCode, strings.TrimSpace(string(text))
 }

@@ -218,7 +218,7 @@ func postOne(ctx context.Context, client *http.Client, at *url.URL, token config
 	if err != nil {
 		return exitWithf(exitUnreachable, "cannot reach sluice's ingest at http://%s: is `sluice up` running?", at.Host)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode == http.StatusAccepted {
 		return nil
 	}
@@ -241,9 +241,9 @@ func sent(q *question, name string, events []event.Event, took time.Duration) er
 		return q.printJSON(map[string]any{"accepted": len(events), "ids": ids})
 	}
 	if len(events) == 1 {
-		fmt.Fprintf(q.out, "accepted by %s: %s\nsee what becomes of it: sluice event --by id %s\n", name, events[0].ID, events[0].ID)
+		_, _ = fmt.Fprintf(q.out, "accepted by %s: %s\nsee what becomes of it: sluice event --by id %s\n", name, events[0].ID, events[0].ID)
 		return nil
 	}
-	fmt.Fprintf(q.out, "%s accepted by %s in %s\n", plural(len(events), "event"), name, span(took))
+	_, _ = fmt.Fprintf(q.out, "%s accepted by %s in %s\n", plural(len(events), "event"), name, span(took))
 	return nil
 }

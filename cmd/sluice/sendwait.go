@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"sluice/cmd/sluice/internal/admin"
@@ -61,7 +62,7 @@ func awaitEvent(ctx context.Context, q *question, source, id string) (admin.Even
 			return false, nil
 		}
 		life = found.Events[at]
-		ref, by = fmt.Sprint(life.Sequence), "sequence"
+		ref, by = strconv.FormatUint(life.Sequence, 10), "sequence"
 		return life.Settled, nil
 	})
 	return life, err
@@ -81,7 +82,7 @@ func printLives(q *question, lives []admin.Event) {
 			}
 		}
 	}
-	fmt.Fprintf(q.out, "%s: %d delivered, %d dead, %d discarded\n", plural(len(lives), "event"), ends["done"], ends["dead"], ends["discarded"])
+	_, _ = fmt.Fprintf(q.out, "%s: %d delivered, %d dead, %d discarded\n", plural(len(lives), "event"), ends["done"], ends["dead"], ends["discarded"])
 }
 
 // waitVerdict is the exit code for how events have ended.

@@ -76,14 +76,14 @@ func tail(ctx context.Context, q *question, flags *tailFlags) error {
 		err := q.client.Tail(ctx, query, show)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // to be interrupted is how it ends
 		case errors.Is(err, admin.ErrStreamEnded):
 			connected, away = true, false
 		case !errors.Is(err, admin.ErrUnreachable) || !connected:
 			return err
 		}
 		if !away {
-			fmt.Fprintln(q.app.stderr, "sluice: the service has gone; waiting for it")
+			_, _ = fmt.Fprintln(q.app.stderr, "sluice: the service has gone; waiting for it")
 			away = true
 		}
 		select {

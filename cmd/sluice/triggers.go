@@ -49,7 +49,7 @@ func listTriggers(ctx context.Context, q *question, _ []string) error {
 		return q.printJSON(all)
 	}
 	if len(all) == 0 {
-		fmt.Fprintln(q.out, "There are no triggers.")
+		_, _ = fmt.Fprintln(q.out, "There are no triggers.")
 		return nil
 	}
 	now := time.Now()
@@ -82,7 +82,7 @@ func steer(ctx context.Context, q *question, names []string, done string, act fu
 		}
 		standings = append(standings, standing)
 		if !q.json {
-			fmt.Fprintf(q.out, "%s is %s\n", name, done)
+			_, _ = fmt.Fprintf(q.out, "%s is %s\n", name, done)
 		}
 	}
 	if q.json {

@@ -95,7 +95,7 @@ func freePorts(t *testing.T, n int) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close()
+		defer func() { _ = listener.Close() }()
 		_, port, _ := net.SplitHostPort(listener.Addr().String())
 		ports = append(ports, port)
 	}
@@ -113,7 +113,7 @@ func (s *stage) ask(method, url, body string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
 		s.t.Fatalf("%s %s: status %d", method, url, answer.StatusCode)
 	}

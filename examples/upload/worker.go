@@ -41,18 +41,18 @@ func (w *worker) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	}
 	attempt := request.Header.Get("Sluice-Attempt")
 	if strings.Contains(upload.Key, "broken") && !w.mended.Load() {
-		fmt.Fprintf(w.out, "worker: attempt %s of %q fails\n", attempt, upload.Key)
+		_, _ = fmt.Fprintf(w.out, "worker: attempt %s of %q fails\n", attempt, upload.Key)
 		http.Error(answer, "this picture is broken", http.StatusInternalServerError)
 		return
 	}
-	fmt.Fprintf(w.out, "worker: a thumbnail of %q in %q (%d bytes), attempt %s\n", upload.Key, upload.Bucket, upload.Size, attempt)
+	_, _ = fmt.Fprintf(w.out, "worker: a thumbnail of %q in %q (%d bytes), attempt %s\n", upload.Key, upload.Bucket, upload.Size, attempt)
 }
 
 // mend makes the worker work.
 func (w *worker) mend(answer http.ResponseWriter, _ *http.Request) {
 	w.mended.Store(true)
-	fmt.Fprintln(w.out, "worker: mended")
-	fmt.Fprintln(answer, "mended")
+	_, _ = fmt.Fprintln(w.out, "worker: mended")
+	_, _ = fmt.Fprintln(answer, "mended")
 }
 
 // run serves at an address until ctx ends. It calls ready once it listens.

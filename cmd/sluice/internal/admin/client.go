@@ -190,7 +190,7 @@ func (c *Client) Ready(ctx context.Context) (Readiness, error) {
 	if err != nil {
 		return ready, err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusServiceUnavailable {
 		return ready, problemIn(answer)
 	}
@@ -208,7 +208,7 @@ func (c *Client) Tail(ctx context.Context, query url.Values, fn func(*TailLine) 
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
 		return problemIn(answer)
 	}
@@ -262,7 +262,7 @@ func (c *Client) do(ctx context.Context, method string, at *url.URL, body, into 
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= http.StatusMultipleChoices {
 		return problemIn(answer)
 	}

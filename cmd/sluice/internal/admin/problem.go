@@ -16,7 +16,7 @@ import (
 
 // A Problem is an answer that says what went wrong, RFC 9457. It is the error
 // of the client's methods.
-type Problem struct {
+type Problem struct { //nolint:errname // its name is that of the specification
 	Type   string `json:"type,omitempty"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
@@ -39,8 +39,7 @@ func refuse(status int, format string, args ...any) error {
 
 // problemOf turns an error of a part into the problem that is answered.
 func problemOf(err error) *Problem {
-	var problem *Problem
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem
 	}
 	status := http.StatusInternalServerError
@@ -95,8 +94,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 		}
 		err = errors.New("something follows the JSON object")
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return refuse(http.StatusRequestEntityTooLarge, "the body is too large: at most %d bytes", maxBody)
 	}
 	return refuse(http.StatusBadRequest, "the body is not what is expected here: %v", err)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,12 +64,7 @@ type Subscription struct {
 
 // wants tells whether the trigger is on a source.
 func (s *Subscription) wants(source string) bool {
-	for _, name := range s.Sources {
-		if name == source {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.Sources, source)
 }
 
 // Options are what a Server is made of.

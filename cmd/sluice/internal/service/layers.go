@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -56,8 +57,7 @@ func (l *layers) fail(err error) {
 // those that did not end in time, which are left behind.
 func (l *layers) stop() error {
 	var err error
-	for i := len(l.stack) - 1; i >= 0; i-- {
-		part := l.stack[i]
+	for _, part := range slices.Backward(l.stack) {
 		part.cancel()
 		select {
 		case <-part.ended:

@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,7 +66,7 @@ func load(t *testing.T, dir, text string) *config.File {
 func run(t *testing.T, file *config.File) (s *service.Service, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := service.Open(ctx, service.Options{File: file, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test"})
+	s, err := service.Open(ctx, service.Options{File: file, Logger: slog.New(slog.DiscardHandler), Version: "test"})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -119,7 +118,7 @@ func post(t *testing.T, url, body string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	return answer.StatusCode
 }
 

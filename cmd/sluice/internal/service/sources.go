@@ -185,8 +185,7 @@ func (s *supervisor) start(ctx context.Context, one *supervised) {
 		one.health.failed(err)
 		one.mount.settled()
 		attrs := []any{slog.String("source", name), slog.Any("error", err), slog.Duration("again_in", wait)}
-		var panicked *panicError
-		if errors.As(err, &panicked) {
+		if panicked, ok := errors.AsType[*panicError](err); ok {
 			attrs = append(attrs, slog.String("stack", string(panicked.stack)))
 		}
 		s.logger.Error("source has failed", attrs...)
