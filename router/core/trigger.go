@@ -276,7 +276,7 @@ func (c *Core) sweep() {
 	}
 	lowest, next := uint64(0), uint64(0)
 	for _, t := range c.behind {
-		if !t.open || t.live || t.read >= c.tail {
+		if !c.hungry(t) || t.read >= c.tail {
 			continue
 		}
 		from := t.read + 1
@@ -297,12 +297,19 @@ func (c *Core) sweep() {
 	c.emit(Read{From: next, Max: c.sweepRoom(next)})
 }
 
-// sweepRoom is how many events the triggers that wait at a position can take,
-// so that the next sweep goes on where this one ends.
+// hungry tells whether a sweep is worth its while for t: it takes events, and
+// half of its buffer is free. With less, sweeps would become ever shorter, and
+// the last one end within what it has read.
+func (c *Core) hungry(t *trigger) bool {
+	return t.open && !t.live && t.buffered.len() <= t.config.Buffer/2
+}
+
+// sweepRoom is how many events the hungry triggers that wait at a position can
+// take, so that the next sweep goes on where this one ends.
 func (c *Core) sweepRoom(from uint64) int {
 	most := c.options.Sweep
 	for _, t := range c.behind {
-		if t.open && !t.live && t.read+1 == from {
+		if c.hungry(t) && t.read+1 == from {
 			most = min(most, t.config.Buffer-t.buffered.len())
 		}
 	}
