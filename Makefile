@@ -27,6 +27,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
+integration: ## Kill, stop and load the real program, and test against real servers (once builds a MinIO)
+	go test -tags integration -count=1 -timeout 20m ./integration/...
+
 verify: build test lint integration ## Everything that must pass before a change goes in
 
 nightly: ## A hundred thousand seeds of the simulation, and ten minutes of each fuzz target

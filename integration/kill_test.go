@@ -5,7 +5,6 @@ package integration_test
 import (
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
@@ -39,11 +38,13 @@ func TestKill50(t *testing.T) {
 	load.Stop()
 
 	accepted := load.Accepted()
-	poisoned := settle(t, s, worker, accepted)
+	s.Idle(30 * time.Second)
+	poisoned := poisoned(t, s)
+	delivered(t, worker, "/work", without(accepted, poisoned), 10*time.Second)
 	repeats := harness.FindRepeats(worker.Receipts(), s.Kills)
 	t.Logf("accepted %d, of unknown fate %d, delivered %d, poisoned %d, repeated %d after %d kills: at most %d after one, "+
 		"%d under way, the others written down %v before the kill at most; in flight at the kills: %v; repeats: %v",
-		len(accepted), len(load.Unknown()), worker.Done("/work"), poisoned, repeats.Total, len(s.Kills), repeats.Most(),
+		len(accepted), len(load.Unknown()), worker.Done("/work"), len(poisoned), repeats.Total, len(s.Kills), repeats.Most(),
 		repeats.UnderWay, repeats.Oldest().Round(time.Microsecond), inFlight, repeats.PerKill)
 	explained(t, &repeats)
 	if repeats.Oldest() > unwritten {
@@ -86,21 +87,4 @@ func wait(t *testing.T, s *harness.Sluice, rng *rand.Rand) {
 		t.Fatal("sluice has ended by itself")
 	case <-time.After(time.Duration(rng.Int64N(int64(most)))):
 	}
-}
-
-// settle waits until everything that was accepted is delivered or, because it
-// was under way at several kills, is a letter; it returns how many are.
-func settle(t *testing.T, s *harness.Sluice, worker *harness.Worker, accepted []string) int {
-	t.Helper()
-	s.Idle(30 * time.Second)
-	var poisoned []string
-	for _, letter := range s.Letters() {
-		if letter.Reason != "poison" {
-			t.Errorf("a letter: %+v", letter)
-		}
-		poisoned = append(poisoned, letter.EventID)
-	}
-	accepted = slices.DeleteFunc(slices.Clone(accepted), func(id string) bool { return slices.Contains(poisoned, id) })
-	delivered(t, worker, "/work", accepted, 10*time.Second)
-	return len(poisoned)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func prepend(keys string) string {
 }
 
 // delivered waits until all accepted events have arrived at a path, and fails
-// the test with those that have not. Poisoned ones may be letters instead.
+// the test with those that have not.
 func delivered(t *testing.T, worker *harness.Worker, path string, accepted []string, within time.Duration) {
 	t.Helper()
 	for deadline := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
@@ -89,6 +90,30 @@ func delivered(t *testing.T, worker *harness.Worker, path string, accepted []str
 				len(missing), len(accepted), path, within, strings.Join(missing[:min(10, len(missing))], ", "))
 		}
 	}
+}
+
+// poisoned returns the ids of the events that became letters because they were
+// under way at several kills, as if they had caused them (I7). From the third
+// kill on each may leave one, the only one that was under way of those that are
+// suspected. No other letters may be there.
+func poisoned(t *testing.T, s *harness.Sluice) []string {
+	t.Helper()
+	var all []string
+	for _, letter := range s.Letters() {
+		if letter.Reason != "poison" {
+			t.Errorf("a letter: %+v", letter)
+		}
+		all = append(all, letter.EventID)
+	}
+	if most := max(0, len(s.Kills)-2); len(all) > most {
+		t.Errorf("%d events were taken for poison after %d kills, at most %d may be", len(all), len(s.Kills), most)
+	}
+	return all
+}
+
+// without returns the events that are not among others.
+func without(events, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(events), func(id string) bool { return slices.Contains(others, id) })
 }
 
 // explained fails the test when something was repeated without a kill.

@@ -96,14 +96,16 @@ func steer(t *testing.T, s *harness.Sluice, rng *rand.Rand) {
 func checkMixed(t *testing.T, s *harness.Sluice, worker *harness.Worker, accepted []string) (poisoned int) {
 	t.Helper()
 	dead := map[string]int{}
-	for _, letter := range s.Letters() {
+	letters := s.Letters()
+	for i := range letters {
+		letter := &letters[i]
 		dead[letter.Trigger+" "+letter.EventID]++
 		wanted := letter.Trigger == "refused" && refuses(letter.EventID) && letter.Reason == "permanent"
 		switch {
 		case letter.Reason == "poison":
 			poisoned++
 		case !wanted:
-			t.Errorf("a letter: %+v", letter)
+			t.Errorf("a letter: %+v", *letter)
 		}
 	}
 	for delivery, n := range dead {

@@ -4,8 +4,10 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -57,13 +59,29 @@ func New(tb testing.TB, program *Program, configuration string) *Sluice {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the triggers stand so: %s\nthe audit is: %s\nthe last process said:\n%s", s.look("triggers"), s.look("audit"), s.Log())
+		}
 		s.stop(syscall.SIGKILL)
 		transport.CloseIdleConnections()
-		if tb.Failed() {
-			tb.Logf("the last process said:\n%s", s.Log())
-		}
 	})
 	return s
+}
+
+// look returns what the API answers, or why it does not, for who looks for the
+// cause of a failure.
+func (s *Sluice) look(path string) string {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Admin+"/api/v1/"+path, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, logTail))
+	return fmt.Sprintf("%s (%v)", text, err)
 }
 
 // Start starts the process, and does not wait until it is ready.
