@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"sluice/cmd/sluice/internal/admin"
 )
@@ -274,5 +278,66 @@ func TestMetricsHaveOnePrefix(t *testing.T) {
 		if !strings.HasPrefix(name, "sluice_") && !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
 			t.Errorf("a metric without the prefix: %s", line)
 		}
+	}
+}
+
+func TestTailBeginsAtATime(t *testing.T) {
+	in := install(t, "up", nil)
+	in.send("--id", "old", "--wait")
+	found, _ := in.do("event", "old", "--by", "id", "-o", "json")
+	var life admin.Found
+	if err := json.Unmarshal([]byte(found), &life); err != nil {
+		t.Fatal(err)
+	}
+	between := life.Events[0].Accepted.Add(time.Millisecond)
+	in.eventually("the time has passed", func() bool { return time.Now().After(between) })
+	in.send("--id", "new", "--wait")
+	client, err := in.app().newClient(in.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	query := url.Values{"from": {between.Format(time.RFC3339Nano)}}
+	seen := errors.New("seen")
+	err = client.Tail(t.Context(), query, func(line *admin.TailLine) error {
+		if !strings.Contains(string(line.Event), `"id":"new"`) {
+			t.Errorf("it begins with %s", line.Event)
+		}
+		return seen
+	})
+	if !errors.Is(err, seen) {
+		t.Error(err)
+	}
+}
+
+func TestUpReadsTheFileAgainAtSIGHUP(t *testing.T) {
+	in := install(t, "up", nil)
+	text, err := os.ReadFile(in.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangUp := func() {
+		if err := self.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.write(string(text) + "  third: {on: nowhere, to: work}\n")
+	hangUp()
+	in.eventually("the mistake is logged", func() bool {
+		return strings.Contains(in.out.String(), `msg="the configuration is not taken over; the old one goes on"`)
+	})
+	in.write(strings.Replace(string(text), "max_bytes: 64MiB", "max_bytes: 65MiB", 1) + "  third: {on: orders, to: work}\n")
+	hangUp()
+	in.eventually("it is taken over", func() bool {
+		return strings.Contains(in.out.String(), `msg="configuration taken over" sources="" triggers="added third"`) &&
+			strings.Contains(in.out.String(), `msg="a change takes effect at the next start only" sections=[bus]`)
+	})
+	got, _ := in.do("triggers", "list")
+	if !strings.Contains(got, "third") {
+		t.Errorf("the new trigger is not listed:\n%s", got)
 	}
 }

@@ -141,6 +141,11 @@ func (in *installation) start(command string) {
 	})
 }
 
+// app is the world of a command that prints nothing of interest.
+func (in *installation) app() *app {
+	return &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, lookup: in.lookup}
+}
+
 func (in *installation) lookup(name string) (string, bool) {
 	if name == envServer {
 		return in.server, true

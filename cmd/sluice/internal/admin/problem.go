@@ -84,6 +84,7 @@ func writeJSON(w http.ResponseWriter, status int, media string, body any) {
 
 // readJSON decodes the body of a request, strictly.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	defer liftDeadline(w)
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)

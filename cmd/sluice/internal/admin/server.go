@@ -32,7 +32,7 @@ const (
 	maxConnections = 256
 	headerTimeout  = 5 * time.Second
 	bodyTimeout    = 30 * time.Second
-	answerTimeout  = 2 * time.Minute
+	answerTimeout  = 10 * time.Minute // an audit reads all that is kept
 	idleTimeout    = 2 * time.Minute
 	drainTimeout   = 2 * time.Second
 	healthTimeout  = 2 * time.Second
@@ -128,8 +128,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout + bodyTimeout,
-		WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader - 4<<10, // net/http reads 4 KiB more than it is told
 		BaseContext:    func(net.Listener) context.Context { return requests },
 		ErrorLog:       slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
@@ -214,9 +213,22 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)
 			writeProblem(w, refuse(http.StatusUnauthorized, "send the admin token as Authorization: Bearer …"))
 		default:
+			limitBody(w, r)
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// limitBody gives the body its time. The deadline is lifted when the body has
+// been read: at a timeout of its own the server would end whoever still works.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection has deadlines
+	}
+}
+
+func liftDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // open tells whether a request needs no token.

@@ -261,9 +261,28 @@ func (s *Server) firstAt(ctx context.Context, at time.Time, first, last uint64) 
 		if failed != nil {
 			return true
 		}
-		batch, err := s.options.Log.Range(ctx, first+uint64(i), 1, searchBytes)
+		next, err := s.next(ctx, first+uint64(i), last)
 		failed = err
-		return err != nil || len(batch.Entries) == 0 || !batch.Entries[0].Time.Before(at)
+		return next == nil || !next.Time.Before(at)
 	})
 	return first + uint64(n), failed
+}
+
+// next returns the first entry at a sequence or above, or nil: not every place
+// of the log holds one.
+func (s *Server) next(ctx context.Context, from, last uint64) (*event.Entry, error) {
+	for limit := 1; from <= last; limit = min(2*limit, searchFirst) {
+		batch, err := s.options.Log.Range(ctx, from, limit, searchBytes)
+		if err != nil {
+			return nil, err
+		}
+		if len(batch.Entries) > 0 {
+			return &batch.Entries[0], nil
+		}
+		if batch.To < from {
+			return nil, nil //nolint:nilnil // there is none
+		}
+		from = batch.To + 1
+	}
+	return nil, nil //nolint:nilnil // there is none
 }
