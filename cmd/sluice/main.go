@@ -29,12 +29,23 @@ type app struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks; after it, the second ends the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go obey(signals, cancel)
 	code := run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv}, os.Args[1:])
-	stop()
+	cancel()
 	os.Exit(code)
+}
+
+// obey lets the first signal ask, and the second end the process at once, however
+// soon it comes. (A context from signal.NotifyContext loses a second one that
+// comes before the handler is taken away.)
+func obey(signals <-chan os.Signal, cancel context.CancelFunc) {
+	<-signals
+	cancel()
+	<-signals
+	os.Exit(exitInterrupted)
 }
 
 // run runs one command line and returns its exit code.
