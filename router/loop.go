@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/router/core"
@@ -23,13 +24,18 @@ type run struct {
 	reads   chan core.Read
 	fetches chan core.Fetch
 	ahead   chan struct{} // stretches that the core has not looked at
+	hurry   chan struct{} // a token when somebody waits for the shared reader
 	halt    chan struct{} // closed when the loop has ended
 	fatal   chan error
 	wait    sync.WaitGroup
+
+	saturated atomic.Bool // nobody waits for the shared reader
 }
 
-// window is how many stretches the shared reader is ahead of the core.
-const window = 8
+// window is how many stretches the shared reader is ahead of the core: fewer
+// events than the ring of the core holds, so that a trigger which has fallen
+// behind within them finds them there.
+const window = 4
 
 // clock is the wall clock at the start, going on monotonically, and never
 // before what the ledger has seen.
@@ -54,7 +60,7 @@ func (r *Router) newRun(state *ledger.State, last uint64) (*run, error) {
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
 		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),
-		ahead: make(chan struct{}, window), halt: make(chan struct{}), fatal: make(chan error, 4),
+		ahead: make(chan struct{}, window), hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
 	}
 	r.inbox.put(in)
 	u.announce(done)
@@ -157,6 +163,7 @@ func (u *run) step(reading, work context.Context) (stopped bool, wake time.Time,
 		}
 	}
 	u.draw()
+	u.pace()
 	return stopped, wake, nil
 }
 

@@ -21,6 +21,7 @@ func (u *run) tail(ctx context.Context) {
 	next := u.from
 	u.persist(ctx, "log", func() error {
 		return u.options.Log.Tail(ctx, next, func(batch event.Batch) error {
+			u.linger(ctx)
 			select {
 			case u.ahead <- struct{}{}:
 			case <-ctx.Done():
@@ -34,6 +35,44 @@ func (u *run) tail(ctx context.Context) {
 			return nil
 		})
 	})
+}
+
+// lingerMost is how long the shared reader holds back one stretch.
+const lingerMost = 100 * time.Millisecond
+
+// linger holds the shared reader back while every trigger is behind, so that
+// they meet it again, rather than read the whole log a second time. Whoever
+// reaches it lets it go on: it delays nobody.
+func (u *run) linger(ctx context.Context) {
+	if !u.saturated.Load() {
+		return
+	}
+	timer := time.NewTimer(lingerMost)
+	defer timer.Stop()
+	for u.saturated.Load() {
+		select {
+		case <-u.hurry:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pace tells the shared reader whether somebody waits for it.
+func (u *run) pace() {
+	t := u.configured.Load()
+	if t == nil {
+		return
+	}
+	saturated := u.core.Saturated(t.numbers[unroutable])
+	if u.saturated.Swap(saturated) && !saturated {
+		select {
+		case u.hurry <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // persist repeats a call until it succeeds or ctx ends; a failure is shown in

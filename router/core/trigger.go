@@ -348,6 +348,27 @@ func (c *Core) catchUp(t *trigger, entries []Entry, to uint64) {
 	c.pending.slow(c.now)
 }
 
+// Saturated tells whether nobody waits for the shared reader: every configured
+// trigger but one is behind, and not all of them are paused. What it reads
+// meanwhile is read once more when they get there. The exception is a trigger
+// that is almost never offered anything, and is never behind for it.
+func (c *Core) Saturated(except uint32) bool {
+	if len(c.behind) == 0 || len(c.behind)+1 < len(c.order) {
+		return false
+	}
+	working := false
+	for _, t := range c.order {
+		switch {
+		case !t.configured || t.id == except:
+		case !t.gate.Behind || t.live:
+			return false
+		case !t.gate.Paused:
+			working = true
+		}
+	}
+	return working
+}
+
 func (e *Entry) matches(id uint32) bool {
 	_, found := slices.BinarySearch(e.Triggers, id)
 	return found
