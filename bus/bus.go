@@ -147,10 +147,16 @@ func Open(ctx context.Context, options Options) (*Bus, error) {
 	}
 	b := &Bus{options: options, names: names, log: options.Logger, jobs: map[string]*fence{}}
 	if err := b.open(ctx); err != nil {
-		return nil, errors.Join(err, b.hangUp(ctx))
+		// ctx may be what has ended: the server still takes its time to stop.
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+		defer cancel()
+		return nil, errors.Join(err, b.hangUp(closing))
 	}
 	return b, nil
 }
+
+// closeWithin is how long closing may take what Open could not finish.
+const closeWithin = 10 * time.Second
 
 func (b *Bus) open(ctx context.Context) error {
 	if b.options.Dir != "" {
