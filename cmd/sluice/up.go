@@ -80,6 +80,10 @@ func (a *app) up(ctx context.Context, flags *upFlags) error {
 		logger.Warn("the configuration should be changed", slog.String("problem", warning.Error()))
 	}
 	running, err := service.Open(ctx, a.serviceOptions(file, logger, flags.drain))
+	if err != nil && ctx.Err() != nil {
+		logger.Info("stopped while starting", slog.Any("error", err))
+		return nil
+	}
 	if err != nil {
 		return startError(err)
 	}
