@@ -46,6 +46,40 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestStopWhileStarting stops the process at random moments of its start, under
+// load: each stop is clean, and nothing is lost or repeated.
+func TestStopWhileStarting(t *testing.T) {
+	rng := random(t)
+	worker := harness.NewWorker(t, brief)
+	s := harness.New(t, program, oneTrigger(worker, ""))
+	s.Up()
+	load := harness.NewLoad(t, s.Ingest+"/in", "s", *rate)
+	var early []time.Time
+	ends := map[string]int{}
+	for range *kills / 2 {
+		at := time.Now()
+		s.Signal(syscall.SIGTERM)
+		state := s.Wait(10 * time.Second)
+		ends[state.String()]++
+		if !state.Success() && state.String() != "signal: terminated" {
+			t.Errorf("sluice ended with %v\n%s", state, s.Log())
+		}
+		if !state.Success() { // before it listened to signals
+			early = append(early, at)
+		}
+		s.Start()
+		<-time.After(time.Duration(rng.IntN(150)) * time.Millisecond) // a random moment
+	}
+	s.Ready()
+	load.Stop()
+	s.Idle(20 * time.Second)
+	delivered(t, worker, "/work", load.Accepted(), 10*time.Second)
+	repeats := harness.FindRepeats(worker.Receipts(), early)
+	explained(t, &repeats)
+	t.Logf("accepted %d, delivered %d in %d attempts; the process ended with %v", len(load.Accepted()), worker.Done("/work"), worker.Len(), ends)
+	s.Conserved()
+}
+
 // TestSecondSignal shows that a second signal ends a process at once that waits
 // for a worker.
 func TestSecondSignal(t *testing.T) {
