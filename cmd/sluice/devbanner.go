@@ -28,6 +28,9 @@ func banner(p paint, file *config.File, flags *devFlags, running *service.Servic
 	for _, endpoint := range buckets.served {
 		fmt.Fprintf(&b, "\n  The buckets at http://%s are the folders of %s.\n", endpoint.address, endpoint.dir)
 	}
+	for _, address := range buckets.others {
+		fmt.Fprintf(&b, "\n  Something listens at http://%s already: its buckets are used as they are.\n", address)
+	}
 	tries := tryNext(file, flags, running)
 	if len(tries) > 0 {
 		fmt.Fprintf(&b, "\nTry, in another terminal:\n")

@@ -24,6 +24,7 @@ type devBuckets struct {
 	logger *slog.Logger
 	off    bool
 	served []*devEndpoint
+	others []string // addresses where something else listens
 }
 
 // A devEndpoint is one address that is served from a folder.
@@ -92,6 +93,7 @@ func (b *devBuckets) serve(ctx context.Context, file *config.File) error {
 		}
 		b.end(plan.address) // its buckets have changed
 		if listens(ctx, plan.address) {
+			b.others = append(b.others, plan.address)
 			continue
 		}
 		_, port, _ := net.SplitHostPort(plan.address)

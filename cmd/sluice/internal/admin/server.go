@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -176,7 +177,7 @@ func (s *Server) handler() http.Handler {
 		"POST /api/v1/jobs/{id}/cancel":       s.cancel,
 		"GET /api/v1/audit":                   s.audit,
 	} {
-		mux.HandleFunc(route, answer(serve))
+		mux.HandleFunc(route, s.answer(serve))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, refuse(http.StatusNotFound, "there is nothing at %.200q", r.URL.Path))
@@ -187,8 +188,9 @@ func (s *Server) handler() http.Handler {
 const jsonMedia = "application/json"
 
 // answer serves what a function returns. A nil answer was written already.
-func answer(serve func(http.ResponseWriter, *http.Request) (any, error)) http.HandlerFunc {
+func (s *Server) answer(serve func(http.ResponseWriter, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		defer s.caught(w)
 		body, err := serve(w, r)
 		switch {
 		case err != nil:
@@ -196,6 +198,14 @@ func answer(serve func(http.ResponseWriter, *http.Request) (any, error)) http.Ha
 		case body != nil:
 			writeJSON(w, http.StatusOK, jsonMedia, body)
 		}
+	}
+}
+
+// caught answers for a panic, and logs it. What was written already stays.
+func (s *Server) caught(w http.ResponseWriter) {
+	if value := recover(); value != nil {
+		s.options.Logger.Error("a request has panicked", slog.Any("panic", value), slog.String("stack", string(debug.Stack())))
+		writeProblem(w, refuse(http.StatusInternalServerError, "a defect of sluice: its log says more"))
 	}
 }
 

@@ -14,7 +14,8 @@ func (s *Service) checks(ctx context.Context) []admin.Check {
 	all := []admin.Check{
 		check("service", s.phaseError()),
 		check("bus", s.bus.Healthy(ctx)),
-		check("router", s.router.Health()),
+		check("router", s.router.Health()), // with the ledger
+		check("ingest", s.ingestError()),
 	}
 	for _, source := range s.sources.list() {
 		seen := admin.Check{Name: "source " + source.Name, State: source.State, Error: source.Error}
@@ -33,8 +34,13 @@ func check(name string, err error) admin.Check {
 	return admin.Check{Name: name, State: admin.StateOK}
 }
 
-// phaseError stands for the ingest listener too: it runs exactly while the
-// service serves, and when it fails, the service stops.
+func (s *Service) ingestError() error {
+	if !s.taking.Load() {
+		return errors.New("the ingest listener takes no requests")
+	}
+	return nil
+}
+
 func (s *Service) phaseError() error {
 	switch s.phase.Load() {
 	case starting:

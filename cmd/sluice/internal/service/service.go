@@ -65,6 +65,7 @@ type Service struct {
 	ready  chan struct{}
 	served bool // the ingest server has run, and has closed its listener
 	phase  atomic.Int32
+	taking atomic.Bool // the ingest listener runs
 	wiring atomic.Pointer[wiring]
 	reload sync.Mutex
 }
@@ -270,7 +271,11 @@ func (s *Service) start(ctx context.Context, running *layers) error {
 		return err
 	}
 	s.served = true
-	running.start(ctx, "ingest listener", stopWithin, s.ingest.Run)
+	running.start(ctx, "ingest listener", stopWithin, func(ctx context.Context) error {
+		s.taking.Store(true)
+		defer s.taking.Store(false)
+		return s.ingest.Run(ctx)
+	})
 	return nil
 }
 
