@@ -144,9 +144,7 @@ func matched(trigger string, events []string) []string {
 func finishMixed(t *testing.T, s *harness.Sluice, worker *harness.Worker, accepted []string) {
 	t.Helper()
 	worker.Set(harness.OK)
-	job := replay(t, s)
-	harness.Eventually(t, 30*time.Second, "the replay has ended", func() bool { return jobOf(s, job).State == "finished" })
-	s.Idle(20 * time.Second)
+	finish(t, s, replay(t, s))
 	for _, trigger := range []string{"ok", "flaky", "slow", "refused", "picky"} {
 		delivered(t, worker, "/"+trigger, matched(trigger, accepted), 10*time.Second)
 	}
