@@ -20,6 +20,9 @@ const (
 	minBatch      = 20      // messages, from which on a batch is faster
 	maxWaiting    = 64 << 20
 	storeTimeout  = 15 * time.Second // an election of a cluster takes up to 9 s
+	// gatherFor is how long the next group waits for those whose last publish was
+	// in a batch that has just been stored.
+	gatherFor = time.Millisecond
 )
 
 // An outcome is what became of one message.
@@ -142,13 +145,41 @@ func (p *publisher) run(ctx context.Context) {
 		group, closed := p.take()
 		switch {
 		case len(group) > 0:
-			p.commit(ctx, group)
+			p.gather(p.commit(ctx, group))
 		case closed:
 			return
 		default:
 			<-p.wake
 		}
 	}
+}
+
+// gather waits a moment, when many callers have just been told, until as many
+// have come again: else half of them would find a batch under way, and there
+// would be two of half the size by turns, for ever.
+func (p *publisher) gather(told int) {
+	if told < minBatch {
+		return
+	}
+	timer := time.NewTimer(gatherFor)
+	defer timer.Stop()
+	for most := min(p.standing()+told, maxGroup); p.standing() < most; {
+		select {
+		case <-p.wake:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// standing returns how many messages wait; as many as can when closed is set.
+func (p *publisher) standing() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return maxGroup
+	}
+	return len(p.waiting)
 }
 
 // take removes the next group from what waits.
@@ -167,9 +198,9 @@ func (p *publisher) take() (group []item, closed bool) {
 	return group, p.closed
 }
 
-// commit stores a group and tells each caller. Of several messages with one id
-// the first is stored, and the others share its outcome.
-func (p *publisher) commit(ctx context.Context, group []item) {
+// commit stores a group, tells each caller, and returns how many. Of several
+// messages with one id the first is stored, and the others share its outcome.
+func (p *publisher) commit(ctx context.Context, group []item) (told int) {
 	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
 	defer cancel()
 	unique, index := distinct(group)
@@ -179,8 +210,10 @@ func (p *publisher) commit(ctx context.Context, group []item) {
 		if it.call.remaining--; it.call.remaining == 0 {
 			p.room.Release(it.call.weight)
 			close(it.call.done)
+			told++
 		}
 	}
+	return told
 }
 
 // distinct returns the messages without those whose id came before, and for
