@@ -5,7 +5,7 @@
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.14.0
 FUZZTIME ?= 20s
 
-.PHONY: help build test lint fuzz integration bench verify nightly
+.PHONY: help build test lint fuzz integration bench bench-go verify nightly
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 
 integration: ## Kill, stop and load the real program, and test against real servers (once builds a MinIO)
 	go test -tags integration -count=1 -timeout 20m ./integration/...
+
+bench: ## Measure sluice beside the floor, in about two minutes, and write docs/benchmarks.md
+	go run ./integration/bench -events 100000 -seconds 3 -stored 100000 -idle 5s -update docs/benchmarks.md
+
+bench-go: ## Measure the hot paths by themselves
+	go test -run '^$$' -bench . -benchmem ./event ./bus ./router/... ./sources/http ./sinks/http
 
 verify: build test lint integration ## Everything that must pass before a change goes in
 

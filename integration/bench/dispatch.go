@@ -41,7 +41,7 @@ func (b *bench) dispatch(ctx context.Context, s system, dir string) error {
 	b.book.add(metricDispatch, s.name(), n/time.Duration(last.Last-first.Last).Seconds())
 	b.book.add(metricDispatchCPU, s.name(), (last.cpu-first.cpu).Seconds()/n*100_000)
 	if again := last.Requests - last.Events; again > 0 {
-		fmt.Fprintf(b.stderr, "%s delivered %d events more than once\n", s.name(), again)
+		_, _ = fmt.Fprintf(b.stderr, "%s delivered %d events more than once\n", s.name(), again)
 	}
 	return end(w, i)
 }
@@ -50,14 +50,10 @@ func (b *bench) dispatch(ctx context.Context, s system, dir string) error {
 func (b *bench) reach(ctx context.Context, w *workerProcess, i *instance, events int64) (sample, error) {
 	var now sample
 	var asked error
-	err := until(ctx, i.process, drainWithin, func() bool {
+	err := until(ctx, i.process, drainWithin, seldom, func() bool {
 		now.tally, asked = w.tally(ctx)
 		now.cpu = w.cpu() + i.cpu()
-		if asked != nil || now.Events >= events {
-			return true
-		}
-		time.Sleep(4 * time.Millisecond) // to ask more often would take from what is measured
-		return false
+		return asked != nil || now.Events >= events
 	})
 	if err == nil {
 		err = asked

@@ -46,7 +46,7 @@ func (s *sender) send() (id string, err error) {
 
 // first sends until something is accepted: the system may be starting.
 func (s *sender) first(ctx context.Context, i *instance) error {
-	return until(ctx, i.process, startWithin, func() bool {
+	return until(ctx, i.process, startWithin, often, func() bool {
 		_, err := s.send()
 		return err == nil
 	})

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,7 +27,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return measure(ctx, o, stdout, stderr)
 }
 
-// Options are the sizes of a run, and where its result goes.
+// options are the sizes of a run, and where its result goes.
 type options struct {
 	only    string
 	rounds  int
@@ -98,8 +99,8 @@ func (o *options) validate(rest []string) error {
 			problems = append(problems, fmt.Errorf("-%s %d: write a number from 1 on", name, value))
 		}
 	}
-	for _, name := range strings.Split(o.only, ",") {
-		if !known(name) {
+	for name := range strings.SplitSeq(o.only, ",") {
+		if !slices.Contains(sections, name) {
 			problems = append(problems, fmt.Errorf("-only %q: write some of %s", name, strings.Join(sections, ",")))
 		}
 	}
@@ -110,19 +111,5 @@ func (o *options) validate(rest []string) error {
 }
 
 func (o *options) wants(section string) bool {
-	for _, name := range strings.Split(o.only, ",") {
-		if name == section {
-			return true
-		}
-	}
-	return false
-}
-
-func known(section string) bool {
-	for _, name := range sections {
-		if name == section {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Split(o.only, ","), section)
 }

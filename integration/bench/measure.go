@@ -94,7 +94,7 @@ func (b *bench) one(ctx context.Context, round int, section string, s system, me
 	if err := measure(ctx, s, dir); err != nil {
 		return fmt.Errorf("%s of %s: %w", section, s.name(), err)
 	}
-	fmt.Fprintf(b.stderr, "round %d of %d: %s of %s took %v\n", round+1, b.rounds, section, s.name(), time.Since(began).Round(time.Millisecond))
+	_, _ = fmt.Fprintf(b.stderr, "round %d of %d: %s of %s took %v\n", round+1, b.rounds, section, s.name(), time.Since(began).Round(time.Millisecond))
 	return nil
 }
 

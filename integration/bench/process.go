@@ -34,7 +34,7 @@ func spawn(ctx context.Context, dir, name, path string, args ...string) (*proces
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the child has its own
+	defer func() { _ = log.Close() }() // the child has its own
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for us; we end the children
@@ -64,7 +64,7 @@ func (p *process) stop(signal syscall.Signal) error {
 // said returns the line that begins with a word, without it, as soon as the
 // child has written it.
 func (p *process) said(ctx context.Context, word string) (rest string, err error) {
-	err = until(ctx, p, startWithin, func() bool {
+	err = until(ctx, p, startWithin, often, func() bool {
 		rest, err = find(p.log, word)
 		return err != nil || rest != ""
 	})
@@ -79,7 +79,7 @@ func find(path, word string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		if rest, found := strings.CutPrefix(lines.Text(), word+" "); found {
@@ -89,10 +89,17 @@ func find(path, word string) (string, error) {
 	return "", lines.Err()
 }
 
+// How often until looks: a start is waited for at once, and what goes on under
+// load is not to be disturbed.
+const (
+	often  = time.Millisecond
+	seldom = 5 * time.Millisecond
+)
+
 // until waits for a condition while the child runs.
-func until(ctx context.Context, p *process, within time.Duration, holds func() bool) error {
+func until(ctx context.Context, p *process, within, every time.Duration, holds func() bool) error {
 	deadline := time.After(within)
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for !holds() {
 		select {
@@ -115,7 +122,7 @@ func (p *process) tail() string {
 	if err != nil {
 		return err.Error()
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err == nil && info.Size() > most {
 		_, _ = f.Seek(-most, io.SeekEnd)
 	}

@@ -75,7 +75,9 @@ func (b *bench) report(stdout io.Writer) error {
 func (r *result) table(w io.Writer) error {
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, row := range r.rows() {
-		fmt.Fprintln(columns, strings.Join(row, "\t")+"\t")
+		if _, err := fmt.Fprintln(columns, strings.Join(row, "\t")+"\t"); err != nil {
+			return err
+		}
 	}
 	return columns.Flush()
 }

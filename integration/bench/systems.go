@@ -110,7 +110,7 @@ func configuration(dir, ingest, admin, worker string) string {
 
 // ready waits until sluice says that it is.
 func (theSluice) ready(ctx context.Context, i *instance) error {
-	return until(ctx, i.process, startWithin, func() bool { return ask(ctx, http.MethodGet, i.admin+"/readyz", nil) == nil })
+	return until(ctx, i.process, startWithin, often, func() bool { return ask(ctx, http.MethodGet, i.admin+"/readyz", nil) == nil })
 }
 
 func freeAddresses(ctx context.Context) (first, second string, err error) {

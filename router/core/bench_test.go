@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Run(fmt.Sprintf("triggers=%d", triggers), func(b *testing.B) {
 			configured := make([]core.Trigger, triggers)
 			for i := range configured {
-				configured[i] = core.Trigger{Name: fmt.Sprint(i), Concurrency: 64, Buffer: 1024, Retry: core.RetryPolicy{Attempts: 5}}
+				configured[i] = core.Trigger{Name: strconv.Itoa(i), Concurrency: 64, Buffer: 1024, Retry: core.RetryPolicy{Attempts: 5}}
 			}
 			r := newRig(b, configured...)
 			b.ReportAllocs()

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func TestMedianAndPercentile(t *testing.T) {
+	if got := median([]float64{3, 1, 2}); got != 2 {
+		t.Errorf("median of three: %v", got)
+	}
+	if got := median([]float64{4, 1, 2, 3}); got != 2.5 {
+		t.Errorf("median of four: %v", got)
+	}
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(100 - i)
+	}
+	for p, want := range map[float64]float64{0: 1, 50: 50, 99: 99, 100: 100} {
+		if got := percentile(hundred, p); got != want {
+			t.Errorf("percentile %v: %v, want %v", p, got, want)
+		}
+	}
+}
+
+// TestBook shows that a ratio is the median of the rounds' ratios.
+func TestBook(t *testing.T) {
+	b := newBook()
+	for i, floor := range []float64{10, 20, 30} {
+		b.add(metricDispatch, "floor", floor)
+		b.add(metricDispatch, "sluice", floor*float64(i+1))
+	}
+	b.add(metricStart, "sluice", 0.05)
+	lines := b.close()
+	if len(lines) != 2 || lines[0].Ratio != 2 || lines[0].Median["sluice"] != 40 || lines[1].Ratio != 0 {
+		t.Errorf("%+v, %+v", lines[0], lines[1])
+	}
+}
+
+func TestUpdateFile(t *testing.T) {
+	b := newBook()
+	b.add(metricDispatch, "floor", 10)
+	b.add(metricDispatch, "sluice", 15)
+	r := &result{Date: "2026-01-02", Machine: "m", Go: "go1", Server: "2", Command: "c", Lines: b.close()}
+	const table = "2026-01-02 · m · go1 · nats-server 2 · `c`\n\n| what | unit | floor | sluice | sluice : floor |\n" +
+		"|---|---|---:|---:|---:|\n| dispatch to an HTTP worker | events/s | 10 | 15 | 1.50 |\n"
+	for name, c := range map[string]struct{ before, after, err string }{
+		"new file": {"", "# Benchmarks\n\n" + begin + table + finish, ""},
+		"in between": {
+			"head\n" + begin + "old\n" + finish + "tail\n", "head\n" + begin + table + finish + "tail\n", "",
+		},
+		"no place": {"head\n", "head\n", `has no lines "<!-- benchmarks: begin -->" and "<!-- benchmarks: end -->" to write between`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "page.md")
+			if c.before != "" {
+				if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := r.updateFile(path)
+			if (err == nil) != (c.err == "") || err != nil && err.Error() != path+" "+c.err {
+				t.Errorf("error %v, want %q", err, c.err)
+			}
+			if got, _ := os.ReadFile(path); string(got) != c.after {
+				t.Errorf("the file is\n%s\nwant\n%s", got, c.after)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"-rounds 0":    "-rounds 0: write a number from 1 on",
+		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,life`,
+		"-o xml":       `-o "xml": it is table or json`,
+		"more":         `unexpected argument "more"`,
+		"-idle 5":      `invalid value "5" for flag -idle: parse error`,
+		"-o json -x 1": "flag provided but not defined: -x",
+	} {
+		if _, err := parse(strings.Fields(args), io.Discard); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
+// TestEvents shows that the events are as large as they say, and that a worker
+// counts each once.
+func TestEvents(t *testing.T) {
+	var w worker
+	for _, n := range []int{0, 7, 63, 64, 123456} {
+		e := makeEvent(n, testTime)
+		if len(e.Data) != dataSize || !bytes.HasSuffix(e.Data, []byte(`"}`)) {
+			t.Errorf("the data of %d has %d bytes: %s", n, len(e.Data), e.Data)
+		}
+		if err := e.Validate(); err != nil {
+			t.Error(err)
+		}
+		if !w.isNew(e.ID) || w.isNew(e.ID) {
+			t.Errorf("%s is not counted once", e.ID)
+		}
+	}
+	if w.isNew("b-x") || w.isNew("b-99999999999") {
+		t.Error("an id that is none of ours is counted")
+	}
+}
