@@ -80,6 +80,9 @@ type Ingest struct {
 type Admin struct {
 	// Listen is an address with a port. Default: 127.0.0.1:4801.
 	Listen string `yaml:"listen"`
+	// Token, when it is set, must come with every request but those for health,
+	// as a bearer token (RFC 6750). With it the address may be any.
+	Token Secret `yaml:"token"`
 	// UnsafeNoAuth allows an address that other machines can reach: anybody
 	// there can read events, and pause, replay and purge.
 	UnsafeNoAuth bool `yaml:"unsafe_no_auth"`

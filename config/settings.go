@@ -105,11 +105,30 @@ func (i *Ingest) Validate() error { return validateListen(i.Listen) }
 
 // Validate checks the admin listener.
 func (a *Admin) Validate() error {
-	if err := validateListen(a.Listen); err != nil {
-		return err
+	problems := []error{validateListen(a.Listen), CheckToken("token", a.Token)}
+	if !a.UnsafeNoAuth && a.Token.IsZero() && !loopback(a.Listen) {
+		problems = append(problems, Invalid("listen", "%s can be reached from other machines, and the API asks for no authentication: set token, listen on 127.0.0.1, or set unsafe_no_auth: true to let anybody read events, pause, replay and purge", quoteShort(a.Listen)))
 	}
-	if !a.UnsafeNoAuth && !loopback(a.Listen) {
-		return Invalid("listen", "%s can be reached from other machines, and the API asks for no authentication: listen on 127.0.0.1, or set unsafe_no_auth: true to let anybody read events, pause, replay and purge", quoteShort(a.Listen))
+	return errors.Join(problems...)
+}
+
+// minToken is the least number of characters of a token.
+const minToken = 16
+
+// CheckToken refuses the bearer token at key when it could be guessed, or when
+// no header can hold it. It takes no token.
+func CheckToken(key string, secret Secret) error {
+	token := secret.Reveal()
+	if token == "" {
+		return nil
+	}
+	if len(token) < minToken {
+		return Invalid(key, "it has %d characters: use at least %d", len(token), minToken)
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return Invalid(key, "the character at byte %d is not allowed: use printable ASCII without spaces", i)
+		}
 	}
 	return nil
 }

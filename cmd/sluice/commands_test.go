@@ -237,7 +237,7 @@ func TestTheAdminListenerRefuses(t *testing.T) {
 func TestWithATokenNobodyElseAsks(t *testing.T) {
 	secured := install(t, "up", nil)
 	secured.stop()
-	secured.env[envToken] = "a-token-for-the-admin"
+	secured.env[envToken] = adminToken
 	secured.start("up")
 	for path, want := range map[string]int{
 		"/livez": 200, "/readyz": 200, "/readyz?verbose": 401, "/metrics": 401, "/api/v1/triggers": 401, "/api/v1/tail": 401, "/": 401,
@@ -246,7 +246,7 @@ func TestWithATokenNobodyElseAsks(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", path, status, want, body)
 		}
 	}
-	if status, _ := secured.request(http.MethodGet, "/metrics", "", "Authorization", "Bearer a-token-for-the-admin"); status != 200 {
+	if status, _ := secured.request(http.MethodGet, "/metrics", "", "Authorization", "Bearer "+adminToken); status != 200 {
 		t.Errorf("with the token: status %d", status)
 	}
 	if got, code := secured.do("triggers", "list"); code != exitOK {

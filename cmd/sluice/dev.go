@@ -61,7 +61,10 @@ func (a *app) dev(ctx context.Context, flags *devFlags) error {
 	if err := buckets.serve(ctx, file); err != nil {
 		return err
 	}
-	options := a.serviceOptions(file, logger, devDrain)
+	options, err := a.serviceOptions(file, logger, devDrain)
+	if err != nil {
+		return err
+	}
 	options.Observe, options.Accepted = out.observe, out.accepted
 	running, err := service.Open(ctx, options)
 	if err != nil {

@@ -35,7 +35,7 @@ it at once; nothing that was accepted is lost by that.
 
 SIGHUP reads the file again: sources and triggers are taken over without a
 restart, and an invalid file changes nothing. Logs go to standard error.
-With ` + envToken + ` set, the admin listener asks for that token.`,
+The admin listener asks for the token of the file, or else of ` + envToken + `.`,
 		Example: "  sluice up\n  sluice up -c staging.yaml --log-format json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return app.up(cmd.Context(), &flags) },
 	}
@@ -79,7 +79,11 @@ func (a *app) up(ctx context.Context, flags *upFlags) error {
 	for _, warning := range file.Warnings {
 		logger.Warn("the configuration should be changed", slog.String("problem", warning.Error()))
 	}
-	running, err := service.Open(ctx, a.serviceOptions(file, logger, flags.drain))
+	options, err := a.serviceOptions(file, logger, flags.drain)
+	if err != nil {
+		return err
+	}
+	running, err := service.Open(ctx, options)
 	if err != nil && ctx.Err() != nil {
 		logger.Info("stopped while starting", slog.Any("error", err))
 		return nil
@@ -90,11 +94,29 @@ func (a *app) up(ctx context.Context, flags *upFlags) error {
 	return a.runWithReload(ctx, running, flags.config, logger)
 }
 
-func (a *app) serviceOptions(file *config.File, logger *slog.Logger, drain time.Duration) service.Options {
-	token, _ := a.lookup(envToken)
+// serviceOptions are what both ways of running the service have in common.
+func (a *app) serviceOptions(file *config.File, logger *slog.Logger, drain time.Duration) (service.Options, error) {
+	token, err := a.adminToken(file)
 	return service.Options{
-		File: file, Logger: logger, Version: programVersion(), Drain: drain, Token: config.NewSecret(token),
+		File: file, Logger: logger, Version: programVersion(), Drain: drain, Token: token,
+	}, err
+}
+
+// adminToken is the token of the file, or else of the environment. Which of two
+// different ones is meant nobody can know.
+func (a *app) adminToken(file *config.File) (config.Secret, error) {
+	text, _ := a.lookup(envToken)
+	given, token := config.NewSecret(text), file.Admin.Token
+	switch {
+	case token.IsZero():
+		if err := config.CheckToken(envToken, given); err != nil {
+			return token, exitWithf(exitInvalid, "%w", err)
+		}
+		return given, nil
+	case !given.IsZero() && given.Reveal() != token.Reveal():
+		return token, exitWithf(exitInvalid, "admin.token in %s and $%s are two different tokens: remove one of them, or write token: \"${%s}\"", file.Path, envToken, envToken)
 	}
+	return token, nil
 }
 
 // startError gives what keeps the service from starting its exit code.

@@ -45,12 +45,11 @@ type Config struct {
 const (
 	maxMaxBody  = 64 << 20
 	maxMaxBatch = 10_000
-	minToken    = 16
 )
 
 // Validate returns all problems of the section, joined.
 func (c *Config) Validate() error {
-	problems := []error{checkPath(c.Path), c.checkToken()}
+	problems := []error{checkPath(c.Path), config.CheckToken("token", c.Token)}
 	if c.MaxBody < 1 || c.MaxBody > maxMaxBody {
 		problems = append(problems, config.Invalid("max_body", "%v: write a size from 1B to 64MiB", c.MaxBody))
 	}
@@ -64,26 +63,9 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// checkToken refuses a token that could be guessed or that no header can hold.
 // Unauthenticated tells whether the source takes requests from anybody. The
 // file is refused when it would do so on an address that others reach.
 func (c *Config) Unauthenticated() bool { return c.Token.IsZero() }
-
-func (c *Config) checkToken() error {
-	token := c.Token.Reveal()
-	if token == "" {
-		return nil
-	}
-	if len(token) < minToken {
-		return config.Invalid("token", "it has %d characters: use at least %d", len(token), minToken)
-	}
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return config.Invalid("token", "the character at byte %d is not allowed: use printable ASCII without spaces", i)
-		}
-	}
-	return nil
-}
 
 func checkPath(p string) error {
 	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/"
