@@ -84,12 +84,8 @@ func (a *app) up(ctx context.Context, flags *upFlags) error {
 		return err
 	}
 	running, err := service.Open(ctx, options)
-	if err != nil && ctx.Err() != nil {
-		logger.Info("stopped while starting", slog.Any("error", err))
-		return nil
-	}
 	if err != nil {
-		return startError(err)
+		return notStarted(ctx, err, logger)
 	}
 	return a.runWithReload(ctx, running, flags.config, logger)
 }
@@ -117,6 +113,16 @@ func (a *app) adminToken(file *config.File) (config.Secret, error) {
 		return token, exitWithf(exitInvalid, "admin.token in %s and $%s are two different tokens: remove one of them, or write token: \"${%s}\"", file.Path, envToken, envToken)
 	}
 	return token, nil
+}
+
+// notStarted says why the service has not started. When it was asked to stop
+// meanwhile, that is no failure.
+func notStarted(ctx context.Context, err error, logger *slog.Logger) error {
+	if ctx.Err() == nil {
+		return startError(err)
+	}
+	logger.Info("stopped while starting", slog.Any("error", err))
+	return nil
 }
 
 // startError gives what keeps the service from starting its exit code.
