@@ -95,7 +95,7 @@ func postBatch(t *testing.T, s *harness.Sluice, body *bytes.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusAccepted {
 		var text bytes.Buffer
 		_, _ = text.ReadFrom(answer.Body)

@@ -71,10 +71,9 @@ func brief(r *http.Request, _ harness.Receipt) int {
 // after it is ready, or some time later.
 func wait(t *testing.T, s *harness.Sluice, rng *rand.Rand) {
 	t.Helper()
-	most := time.Duration(0)
+	most := 100 * time.Millisecond
 	switch rng.IntN(4) {
 	case 0:
-		most = 100 * time.Millisecond
 	case 1:
 		s.Ready()
 		most = 20 * time.Millisecond

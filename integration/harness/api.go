@@ -91,7 +91,7 @@ func (s *Sluice) ask(method, path, body string, into any) (problem string) {
 	if err != nil {
 		return err.Error()
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return err.Error()

@@ -104,7 +104,7 @@ func (l *Load) publish(ctx context.Context, id string, insist bool) {
 	l.sent[id] = time.Now()
 	l.mu.Unlock()
 	for {
-		if l.once(id) {
+		if l.once(context.WithoutCancel(ctx), id) {
 			l.mu.Lock()
 			l.accepted = append(l.accepted, id)
 			l.mu.Unlock()
@@ -124,10 +124,10 @@ func (l *Load) publish(ctx context.Context, id string, insist bool) {
 	}
 }
 
-// once sends an event and tells whether it was accepted. It is not bound to the
-// load's context, so that stopping makes no fate unknown.
-func (l *Load) once(id string) bool {
-	request, err := NewEvent(context.Background(), l.url, id, `{"n":1}`)
+// once sends an event and tells whether it was accepted. Its context is not
+// the load's, so that stopping makes no fate unknown.
+func (l *Load) once(ctx context.Context, id string) bool {
+	request, err := NewEvent(ctx, l.url, id, `{"n":1}`)
 	if err != nil {
 		return false
 	}

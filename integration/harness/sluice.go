@@ -79,7 +79,7 @@ func (s *Sluice) look(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, logTail))
 	return fmt.Sprintf("%s (%v)", text, err)
 }
@@ -95,7 +95,7 @@ func (s *Sluice) Start() {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer log.Close() // the process has its own
+	defer func() { _ = log.Close() }() // the process has its own
 	// Not bound to the test's context: that ends before the clean-up kills it.
 	command := exec.Command(s.path, "up", "--config", s.File) //nolint:noctx // see above
 	command.Stdout, command.Stderr = log, log
