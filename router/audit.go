@@ -79,7 +79,7 @@ type auditor struct {
 func (a *auditor) copy(c *core.Core) {
 	a.table = a.configured.Load()
 	a.passed, a.since = map[uint32]uint64{}, map[uint32]uint64{}
-	standings, _ := c.Standings()
+	standings := c.Standings()
 	for i := range standings {
 		s := &standings[i]
 		if s.Gate.Name != unroutable || s.Totals != (ledger.Totals{}) {

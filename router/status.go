@@ -40,8 +40,11 @@ type Status struct {
 // Triggers returns how the triggers stand.
 func (r *Router) Triggers(ctx context.Context) ([]Status, error) {
 	var standings []core.Standing
-	var tail uint64
-	if err := r.ask(ctx, func(c *core.Core) { standings, tail = c.Standings() }); err != nil {
+	if err := r.ask(ctx, func(c *core.Core) { standings = c.Standings() }); err != nil {
+		return nil, err
+	}
+	_, last, err := r.options.Log.Bounds(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var all []Status
@@ -51,20 +54,20 @@ func (r *Router) Triggers(ctx context.Context) ([]Status, error) {
 		if s.Gate.Name == unroutable && s.Totals == (ledger.Totals{}) && s.Waiting == 0 {
 			continue
 		}
-		all = append(all, status(s, tail))
+		all = append(all, status(s, last))
 		oldest = append(oldest, s.Oldest)
 	}
 	return all, r.ages(ctx, all, oldest)
 }
 
-func status(s *core.Standing, tail uint64) Status {
+func status(s *core.Standing, last uint64) Status {
 	st := Status{
 		Name: s.Gate.Name, State: StateRunning, Start: s.Gate.Start, Cursor: s.Passed, Behind: s.Gate.Behind,
 		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
 		Matched: s.Totals.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
 	}
-	if s.Gate.Behind && tail > s.Read {
-		st.Lag = tail - s.Read
+	st.Lag = max(last, s.Read) - s.Read
+	if s.Gate.Behind && st.Lag > 0 {
 		st.State = StateBehind
 	}
 	switch {

@@ -267,9 +267,9 @@ type Standing struct {
 	Oldest uint64
 }
 
-// Standings returns how the triggers stand, by number, and the last sequence
-// that the shared reader has offered.
-func (c *Core) Standings() (all []Standing, tail uint64) {
+// Standings returns how the triggers stand, by number.
+func (c *Core) Standings() []Standing {
+	all := make([]Standing, 0, len(c.order))
 	oldest := map[*trigger]uint64{}
 	for key, d := range c.live {
 		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {
@@ -290,7 +290,7 @@ func (c *Core) Standings() (all []Standing, tail uint64) {
 		}
 		all = append(all, s)
 	}
-	return all, c.tail
+	return all
 }
 
 // Claim returns the number of the claim, which never changes.
