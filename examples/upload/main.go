@@ -80,11 +80,13 @@ func build(ctx context.Context, folder, binary string) error {
 	return nil
 }
 
-// runSluice runs "sluice dev" until ctx ends. It gets the terminal's Ctrl-C by
-// itself.
+// runSluice runs "sluice dev" until ctx ends. In a process group of its own it
+// does not get the terminal's Ctrl-C beside the signal from here: a second one
+// would end it at once.
 func runSluice(ctx context.Context, binary, config string) error {
 	command := exec.CommandContext(ctx, binary, "dev", "-c", config)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 30 * time.Second
 	err := command.Run()

@@ -70,7 +70,8 @@ func raise(t *testing.T) *stage {
 	command.Env = append(os.Environ(), "NO_COLOR=1", "DATA="+data,
 		"S3_PORT="+ports[0], "WORKER_PORT="+ports[1], "ADMIN_PORT="+ports[2], "INGEST_PORT="+ports[3])
 	command.Stdout, command.Stderr = &s.screen, &s.screen
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) } // as a terminal does
 	command.WaitDelay = 30 * time.Second
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
