@@ -50,6 +50,8 @@ func (s *requestSection) Unauthenticated() bool {
 	return s.Token.IsZero() && s.Verify.Webhooks == nil
 }
 
+func (s *requestSection) Claim() (key, value string) { return "path", s.Path }
+
 type common struct {
 	Method  string            `yaml:"method"`
 	Headers map[string]Secret `yaml:"headers"`

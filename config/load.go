@@ -182,6 +182,7 @@ func (r *reader) settings(n *Node, top *path) {
 
 // sources reads the sources.
 func (r *reader) sources(parts []part) {
+	claims := map[claim]string{}
 	for _, p := range parts {
 		kind, section, ok := r.kind(p, p.node.fields, r.kinds.Sources, "source")
 		if !ok {
@@ -190,7 +191,30 @@ func (r *reader) sources(parts []part) {
 		r.section(section.node, kind.section, section.at)
 		r.file.Sources = append(r.file.Sources, Source{Name: p.at.key, Kind: kind.name, Section: kind.section, Pos: p.at.pos})
 		r.openIngest(p, kind.section)
+		r.claimed(section, kind, p.at.key, claims)
 	}
+}
+
+// A claim is what one source of a kind has for itself.
+type claim struct{ kind, key, value string }
+
+// claimed notes a source that wants what another one has.
+func (r *reader) claimed(section part, kind knownKind, name string, claims map[claim]string) {
+	claiming, ok := kind.section.(interface{ Claim() (key, value string) })
+	if !ok {
+		return
+	}
+	key, value := claiming.Claim()
+	if value == "" {
+		return // said elsewhere
+	}
+	of := claim{kind.name, key, value}
+	if other, taken := claims[of]; taken {
+		pos := section.node.At(key)
+		r.c.problem(pos, section.at.sub(key, pos), fmt.Sprintf("%s is taken by the source %q: each needs its own", r.c.redact(quoteShort(value)), other))
+		return
+	}
+	claims[of] = name
 }
 
 // openIngest notes a source that anybody can publish to from other machines.

@@ -67,6 +67,9 @@ func (c *Config) Validate() error {
 // file is refused when it would do so on an address that others reach.
 func (c *Config) Unauthenticated() bool { return c.Token.IsZero() }
 
+// Claim tells that no two sources may have the same path.
+func (c *Config) Claim() (key, value string) { return "path", c.Path }
+
 func checkPath(p string) error {
 	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/"
 	switch {
