@@ -206,15 +206,23 @@ func (s *supervisor) list() []admin.Source {
 		seen := admin.Source{Name: one.config.Name, Kind: one.config.Kind}
 		one.health.fill(&seen)
 		if lagging, ok := one.source.(sources.Lagging); ok {
-			age, items := lagging.Lag()
-			if items >= 0 {
-				seconds := age.Seconds()
-				seen.LagSeconds, seen.LagItems = &seconds, &items
-			}
+			fillLag(&seen, lagging)
 		}
 		all = append(all, seen)
 	}
 	return all
+}
+
+// fillLag adds what the source knows of its lag: how old, how many, or both.
+func fillLag(seen *admin.Source, source sources.Lagging) {
+	age, items := source.Lag()
+	if age >= 0 {
+		seconds := age.Seconds()
+		seen.LagSeconds = &seconds
+	}
+	if items >= 0 {
+		seen.LagItems = &items
+	}
 }
 
 // failures returns how many publishes of each source were refused.
