@@ -148,7 +148,7 @@ func (s *Store) Replay(ctx context.Context, request ReplayRequest) (Job, error) 
 	if request.Rate < 0 || request.Rate != request.Rate {
 		return Job{}, fmt.Errorf("the replay's rate is %v: ask for letters a second, or 0 for as fast as it goes", request.Rate)
 	}
-	if err := request.Filter.validate(); err != nil {
+	if err := request.Filter.Validate(); err != nil {
 		return Job{}, err
 	}
 	last, err := s.last(ctx)

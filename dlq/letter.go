@@ -29,6 +29,11 @@ const (
 	ReasonUndecodable = "undecodable" // the stored message is no event
 )
 
+// Reasons returns all of them.
+func Reasons() []string {
+	return []string{ReasonExhausted, ReasonPermanent, ReasonExpired, ReasonPoison, ReasonUndecodable}
+}
+
 // The errors of this package. They are matched with errors.Is.
 var (
 	// ErrNotFound means that there is no such letter, or no such job.

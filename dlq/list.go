@@ -61,10 +61,16 @@ func (f *Filter) onlyNames() bool {
 		f.ErrorContains == ""
 }
 
-// validate refuses names that could be no trigger's or delivery's: as part of a
-// subject they would select something else.
-func (f *Filter) validate() error {
+// Validate refuses what could be no letter's. Names that could be no trigger's
+// or delivery's would select something else, as part of a subject.
+func (f *Filter) Validate() error {
 	var problems []error
+	if f.Status != 0 && (f.Status < 100 || f.Status > 599) {
+		problems = append(problems, fmt.Errorf("the filter's status: %d is no status code: write 100 to 599", f.Status))
+	}
+	if f.Reason != "" && !slices.Contains(Reasons(), f.Reason) {
+		problems = append(problems, fmt.Errorf("the filter's reason: %.100q is none: write one of %s", f.Reason, strings.Join(Reasons(), ", ")))
+	}
 	if f.Trigger != "" {
 		probe := event.DeliveryID{Incarnation: "x", Sequence: 1, Trigger: f.Trigger}
 		if _, err := event.ParseDeliveryID(probe.String()); err != nil {
@@ -169,7 +175,7 @@ func errorKey(s *Summary) string {
 // after one position and up to another (0: to the last one at this moment),
 // until fn returns false. It reads headers only.
 func (s *Store) scan(ctx context.Context, f *Filter, after, upto uint64, fn func(Summary) bool) error {
-	if err := f.validate(); err != nil {
+	if err := f.Validate(); err != nil {
 		return err
 	}
 	if upto == 0 {

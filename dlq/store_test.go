@@ -218,6 +218,8 @@ func TestBadFilters(t *testing.T) {
 	}{
 		"wildcard": {dlq.Filter{Trigger: ">"}, `the filter's trigger: ">" is no name of a trigger`},
 		"id":       {dlq.Filter{IDs: []string{"inc.1.a", "x\n"}}, `the filter's ids[1]: "x\n" is not a delivery id: one is incarnation.sequence.trigger, such as kX3vT9.42.resize`},
+		"status":   {dlq.Filter{Status: 99}, "the filter's status: 99 is no status code: write 100 to 599"},
+		"reason":   {dlq.Filter{Reason: "bored"}, `the filter's reason: "bored" is none: write one of exhausted, permanent, expired, poison, undecodable`},
 		"times":    {dlq.Filter{Since: died, Until: died}, "the filter's since, 2026-03-01 12:00:00 +0000 UTC, is not before its until, 2026-03-01 12:00:00 +0000 UTC"},
 	} {
 		_, err := s.Count(t.Context(), c.filter)

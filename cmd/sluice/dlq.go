@@ -48,13 +48,11 @@ func (f *letterFilter) flags(set *pflag.FlagSet) {
 	set.IntVar(&f.status, "status", 0, "letters whose last answer had this status `CODE`")
 }
 
-var reasons = []string{dlq.ReasonExhausted, dlq.ReasonPermanent, dlq.ReasonExpired, dlq.ReasonPoison, dlq.ReasonUndecodable}
-
 // filter makes a filter of the flags and of delivery ids.
 func (f *letterFilter) filter(ids []string, now time.Time) (dlq.Filter, error) {
 	made := dlq.Filter{Trigger: f.trigger, Type: f.kind, Source: f.source, ErrorContains: f.text, Status: f.status, Reason: f.reason}
-	if f.reason != "" && !slices.Contains(reasons, f.reason) {
-		return made, exitWithf(exitUsage, "--reason %q: it is one of %s", f.reason, strings.Join(reasons, ", "))
+	if f.reason != "" && !slices.Contains(dlq.Reasons(), f.reason) {
+		return made, exitWithf(exitUsage, "--reason %q: it is one of %s", f.reason, strings.Join(dlq.Reasons(), ", "))
 	}
 	if f.status != 0 && (f.status < 100 || f.status > 599) {
 		return made, exitWithf(exitUsage, "--status %d: a status code is from 100 to 599", f.status)

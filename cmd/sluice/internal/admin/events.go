@@ -27,6 +27,9 @@ const (
 // events answers with the life of the event at a sequence, or of those with an
 // id. What consists of digits is a sequence, unless by=id says otherwise.
 func (s *Server) events(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := known(r, "ref", "by"); err != nil {
+		return nil, err
+	}
 	ref, by := r.PathValue("ref"), r.URL.Query().Get("by")
 	if ref == "" {
 		ref = r.URL.Query().Get("ref")

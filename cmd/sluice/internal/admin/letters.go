@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice/dlq"
@@ -27,18 +29,24 @@ var groups = map[string]func(*dlq.Counts) map[string]int{
 
 func (s *Server) letters(_ http.ResponseWriter, r *http.Request) (any, error) {
 	query := r.URL.Query()
+	if err := known(r, "trigger", "type", "source", "error", "reason", "id", "since", "until", "status", "after", "limit", "group"); err != nil {
+		return nil, err
+	}
 	filter, err := ParseFilter(query)
+	if err == nil {
+		err = checkFilter(&filter)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if query.Has("group") {
 		return s.count(r, filter, query.Get("group"))
 	}
-	after, err := number(query, "after", 0, 1<<62)
+	after, err := number(query, "after", 0, 0, 1<<62)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := number(query, "limit", defaultPage, maxPage)
+	limit, err := number(query, "limit", defaultPage, 1, maxPage)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +125,9 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request) (*LettersReques
 	}
 	if selectsAll(&request.Filter) != request.All {
 		return nil, refuse(http.StatusBadRequest, `a filter, or "all": true for all letters: one of them, not both`)
+	}
+	if err := checkFilter(&request.Filter); err != nil {
+		return nil, err
 	}
 	if request.Rate < 0 {
 		return nil, refuse(http.StatusBadRequest, "rate %v: ask for letters a second, or 0 for as fast as it goes", request.Rate)
@@ -212,9 +223,31 @@ func ParseFilter(query url.Values) (dlq.Filter, error) {
 	if filter.Until, err = moment(query, "until"); err != nil {
 		return filter, err
 	}
-	status, err := number(query, "status", 0, 999)
+	status, err := number(query, "status", 0, 0, 599)
 	filter.Status = int(status)
 	return filter, err
+}
+
+func checkFilter(f *dlq.Filter) error {
+	if err := f.Validate(); err != nil {
+		return refuse(http.StatusBadRequest, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return nil
+}
+
+// known refuses a parameter that is none of the given names: what it should
+// have done would not be done.
+func known(r *http.Request, names ...string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(http.StatusBadRequest, "the parameters cannot be read: %v", err)
+	}
+	for name := range query {
+		if !slices.Contains(names, name) {
+			return refuse(http.StatusBadRequest, "%s", UnknownName("parameter", name, names))
+		}
+	}
+	return nil
 }
 
 // FilterQuery is what ParseFilter reads.
@@ -253,14 +286,14 @@ func moment(query url.Values, name string) (time.Time, error) {
 	return at, nil
 }
 
-func number(query url.Values, name string, byDefault, most uint64) (uint64, error) {
+func number(query url.Values, name string, byDefault, least, most uint64) (uint64, error) {
 	text := query.Get(name)
 	if text == "" {
 		return byDefault, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || n > most {
-		return 0, refuse(http.StatusBadRequest, "%s %.100q: write a number from 0 to %d", name, text, most)
+	if err != nil || n < least || n > most {
+		return 0, refuse(http.StatusBadRequest, "%s %.100q: write a number from %d to %d", name, text, least, most)
 	}
 	return n, nil
 }

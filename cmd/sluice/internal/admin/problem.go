@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
+	"strings"
+	"time"
 
 	"sluice/dlq"
 	"sluice/event"
@@ -98,5 +101,52 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return refuse(http.StatusRequestEntityTooLarge, "the body is too large: at most %d bytes", maxBody)
 	}
-	return refuse(http.StatusBadRequest, "the body is not what is expected here: %v", err)
+	return refuse(http.StatusBadRequest, "the body is not what is expected here: %s", jsonText(err))
+}
+
+// jsonText says what is wrong with JSON, without the names of Go's types.
+func jsonText(err error) string {
+	wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	_, isTime := errors.AsType[*time.ParseError](err)
+	switch {
+	case isType && wrong.Field == "":
+		return fmt.Sprintf("found %s, want an object", withArticle(wrong.Value))
+	case isType:
+		return fmt.Sprintf("%s: found %s, want %s", wrong.Field, withArticle(wrong.Value), kindName(wrong.Type))
+	case isTime:
+		return "a time is written as 2026-03-29T02:30:00Z"
+	case errors.Is(err, io.EOF):
+		return "it is empty: want an object"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the object is cut off"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+func withArticle(value string) string {
+	value, _, _ = strings.Cut(value, " ") // "number 1.5"
+	switch value {
+	case "bool":
+		return "true or false"
+	case "array", "object":
+		return "an " + value
+	}
+	return "a " + value
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "an array"
+	case reflect.Struct:
+		return "an object"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	default:
+		return "a number"
+	}
 }

@@ -179,10 +179,22 @@ func (s *Server) handler() http.Handler {
 	} {
 		mux.HandleFunc(route, s.answer(serve))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, refuse(http.StatusNotFound, "there is nothing at %.200q", r.URL.Path))
-	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeProblem(w, nothing(w, r, mux)) })
 	return s.guard(mux)
+}
+
+// nothing says why nothing answers: there is no such path, or it is asked for by
+// another method.
+func nothing(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) error {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, found := mux.Handler(probe); found != "/" {
+			w.Header().Set("Allow", method)
+			return refuse(http.StatusMethodNotAllowed, "method %.40q: send %s", r.Method, method)
+		}
+	}
+	return refuse(http.StatusNotFound, "there is nothing at %.200q", r.URL.Path)
 }
 
 const jsonMedia = "application/json"

@@ -35,6 +35,9 @@ type tailFilter struct {
 // tail streams events as they are accepted, a JSON object a line. Without from
 // it begins with the next one; from is a sequence, or a time.
 func (s *Server) tail(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := known(r, "from", "source", "trigger", "type", "pattern"); err != nil {
+		return nil, err
+	}
 	filter, err := s.tailFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
