@@ -9,7 +9,7 @@ import (
 
 func newAuditCommand(app *app) *cobra.Command {
 	return app.asks(&cobra.Command{
-		Use: "audit", Short: "Check that every delivery is accounted for", Args: cobra.NoArgs,
+		Use: "audit", Short: "Check that every delivery is accounted for", Args: noArguments,
 		Long: `Checks that for each trigger what matched was delivered, is dead, was discarded
 for a reason, or waits; and that every event of the history has its delivery.
 It names what is missing. Exit code 1: something is.`,

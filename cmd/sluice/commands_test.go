@@ -183,6 +183,7 @@ func TestBadInputOfCommands(t *testing.T) {
 		{[]string{"send", "nightly", "-c", two}, exitUsage, `the source "nightly" is of the kind cron, and events can be sent to http sources only`},
 		{[]string{"send", "uploads", "-c", two}, exitUsage, `of the kind s3, and events can be sent to http sources only: put an object into its bucket, such as: curl -T FILE http://127.0.0.1:9000/photos/in/FILE`},
 		{[]string{"send", "orders", "-c", in.path, "--count", "0"}, exitUsage, "--count 0: write 1 to 1000000"},
+		{[]string{"send", "orders", "-c", in.path, "--timeout", "-1s"}, exitUsage, "--timeout -1s: write a time such as 1m"},
 		{[]string{"send", "orders", "-c", in.path, "--data", "@none"}, exitNotFound, `--data: there is no file "none"`},
 		{[]string{"send", "orders", "-c", in.path, "--type", ""}, exitUsage, "type"},
 		{[]string{"send", "orders", "-c", "none.yaml"}, exitNotFound, `there is no file "none.yaml": name another with --config`},

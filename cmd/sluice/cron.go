@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/cmd/sluice/internal/admin"
 	"sluice/sources/cron"
 )
 
@@ -23,7 +24,7 @@ func newCronCommand(app *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cron",
 		Short: "Try schedules",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	cmd.AddCommand(newCronNextCommand(app))
 	return cmd
@@ -246,7 +247,7 @@ func answerCronCase(line []byte) cronAnswer {
 		N        *int    `json:"n"`
 	}
 	if err := json.Unmarshal(line, &c); err != nil {
-		return cronAnswer{Error: fmt.Sprintf("case: not a JSON object with expr, timezone, from and n: %v", err)}
+		return cronAnswer{Error: fmt.Sprintf("case: not a JSON object with expr, timezone, from and n: %s", admin.JSONText(err))}
 	}
 	if c.Expr == nil || c.From == nil {
 		return cronAnswer{Error: `case: needs both "expr" and "from"`}

@@ -29,7 +29,7 @@ const (
 func newDevCommand(app *app) *cobra.Command {
 	var flags devFlags
 	cmd := &cobra.Command{
-		Use: "dev", Short: "Run for development: buckets, reload, and each event's way in a line", Args: cobra.NoArgs,
+		Use: "dev", Short: "Run for development: buckets, reload, and each event's way in a line", Args: noArguments,
 		Long: `Runs the configuration as "sluice up" does, and beyond that:
 buckets whose endpoint is on this machine, where nothing listens, are served from
 a folder in the bus's; the file is taken over whenever it changes, and the old one

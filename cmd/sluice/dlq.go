@@ -20,7 +20,7 @@ import (
 
 func newDLQCommand(app *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "dlq", Short: "List, show, replay and purge dead letters", Args: cobra.NoArgs,
+		Use: "dlq", Short: "List, show, replay and purge dead letters", Args: noArguments,
 		Long: `A delivery that is out of attempts, or that its sink has refused for good,
 becomes a letter: the event, and what each attempt came to.`,
 	}
@@ -80,7 +80,7 @@ func newDLQListCommand(app *app) *cobra.Command {
 	var limit int
 	var after uint64
 	cmd := app.asks(&cobra.Command{
-		Use: "list", Short: "List letters, or count them in groups", Args: cobra.NoArgs,
+		Use: "list", Short: "List letters, or count them in groups", Args: noArguments,
 		Example: `  sluice dlq list --trigger make-thumbnail --since 2h
   sluice dlq list --group error
   sluice dlq list --status 503 --group trigger`,
@@ -209,7 +209,7 @@ func skippedText(skipped map[string]int) string {
 
 func newDLQShowCommand(app *app) *cobra.Command {
 	return app.asks(&cobra.Command{
-		Use: "show LETTER", Short: "Show one letter with its event and its attempts", Args: cobra.ExactArgs(1),
+		Use: "show LETTER", Short: "Show one letter with its event and its attempts", Args: oneArgument,
 	}, func(ctx context.Context, q *question, args []string) error {
 		if _, err := event.ParseDeliveryID(args[0]); err != nil {
 			return exitWithf(exitUsage, "%q is not the id of a letter: `sluice dlq list` shows them", args[0])

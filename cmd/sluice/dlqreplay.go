@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ func (f *replayFlags) request(ids []string) (*admin.LettersRequest, error) {
 	if f.all == f.filter.given(ids) {
 		return nil, exitWithf(exitUsage, "say which letters: their ids, a filter such as --trigger NAME, or --all; not two of these with --all")
 	}
-	if f.rate < 0 {
+	if !(f.rate >= 0 && f.rate <= math.MaxFloat64) { // not a number is neither
 		return nil, exitWithf(exitUsage, "--rate %v: write letters a second, or 0 for as fast as it goes", f.rate)
 	}
 	filter, err := f.filter.filter(ids, time.Now())
@@ -246,7 +247,7 @@ func purge(ctx context.Context, q *question, request *admin.LettersRequest, yes 
 
 func newDLQJobsCommand(app *app) *cobra.Command {
 	return app.asks(&cobra.Command{
-		Use: "jobs", Short: "List the replays, also those that have ended", Args: cobra.NoArgs,
+		Use: "jobs", Short: "List the replays, also those that have ended", Args: noArguments,
 	}, func(ctx context.Context, q *question, _ []string) error {
 		all, err := q.client.Jobs(ctx)
 		if err != nil {
@@ -272,7 +273,7 @@ func newDLQJobsCommand(app *app) *cobra.Command {
 
 func newDLQResumeCommand(app *app) *cobra.Command {
 	return app.asks(&cobra.Command{
-		Use: "resume REPLAY", Short: "Follow a replay, or go on with one that was cancelled", Args: cobra.ExactArgs(1),
+		Use: "resume REPLAY", Short: "Follow a replay, or go on with one that was cancelled", Args: oneArgument,
 		Long: `Follows a replay that is under way. One that was cancelled is begun again with
 the same filter and rate: what it has replayed is no letter any more.`,
 	}, func(ctx context.Context, q *question, args []string) error {
@@ -293,7 +294,7 @@ the same filter and rate: what it has replayed is no letter any more.`,
 
 func newDLQCancelCommand(app *app) *cobra.Command {
 	return app.asks(&cobra.Command{
-		Use: "cancel REPLAY", Short: "End a replay", Args: cobra.ExactArgs(1),
+		Use: "cancel REPLAY", Short: "End a replay", Args: oneArgument,
 		Long: "Ends a replay after the letters that it has in hand. What was replayed stays so;\nthe others stay letters.",
 	}, func(ctx context.Context, q *question, args []string) error {
 		job, err := q.client.CancelJob(ctx, args[0])

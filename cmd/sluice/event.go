@@ -20,7 +20,7 @@ import (
 func newEventCommand(app *app) *cobra.Command {
 	var by string
 	cmd := app.asks(&cobra.Command{
-		Use: "event SEQUENCE|ID", Short: "Show the whole life of an event", Args: cobra.ExactArgs(1),
+		Use: "event SEQUENCE|ID", Short: "Show the whole life of an event", Args: oneArgument,
 		Long: `Shows the whole life of an event: where it came from, which triggers took it or
 which clause refused it, every attempt, and how it ended.
 

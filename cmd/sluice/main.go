@@ -127,6 +127,7 @@ It reads one file, sluice.yaml: its sources, functions and triggers.`,
 	root.SetIn(app.stdin)
 	root.SetOut(app.stdout)
 	root.SetErr(app.stderr)
+	root.SetFlagErrorFunc(flagProblem)
 	root.SetVersionTemplate("sluice {{.Version}}\n")
 	addCommands(root, app)
 	return root

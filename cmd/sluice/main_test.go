@@ -36,11 +36,22 @@ func sluice(t *testing.T, variables map[string]string, args ...string) ranComman
 
 func TestUsageErrors(t *testing.T) {
 	for line, want := range map[string]string{
-		"valdate":                `sluice: unknown command "valdate" for "sluice"` + "\n\nDid you mean this?\n\tvalidate\nSee 'sluice --help'.\n",
-		"validate --confg x":     "sluice: unknown flag: --confg\nSee 'sluice validate --help'.\n",
-		"validate x":             `sluice: unknown command "x" for "sluice validate"` + "\nSee 'sluice validate --help'.\n",
-		"validate -o xml":        `sluice: --output "xml": it is text or json` + "\n",
-		"validate -c a --output": "sluice: flag needs an argument: --output\nSee 'sluice validate --help'.\n",
+		"valdate":                      `sluice: unknown command "valdate" for "sluice"` + "\n\nDid you mean this?\n\tvalidate\nSee 'sluice --help'.\n",
+		"validate --confg x":           "sluice: unknown flag: --confg\nSee 'sluice validate --help'.\n",
+		"validate x":                   `sluice: unexpected "x": sluice validate takes flags only` + "\nSee 'sluice validate --help'.\n",
+		"dlq show":                     "sluice: the LETTER is missing\nSee 'sluice dlq show --help'.\n",
+		"dlq show a b":                 "sluice: 2 arguments: sluice dlq show takes one LETTER\nSee 'sluice dlq show --help'.\n",
+		"triggers pause":               "sluice: the NAME is missing\nSee 'sluice triggers pause --help'.\n",
+		"event":                        "sluice: the SEQUENCE|ID is missing\nSee 'sluice event --help'.\n",
+		"dlq list --status x":          `sluice: --status "x": write a whole number` + "\nSee 'sluice dlq list --help'.\n",
+		"dlq replay --rate fast":       `sluice: --rate "fast": write a number` + "\nSee 'sluice dlq replay --help'.\n",
+		"up --drain long":              `sluice: --drain "long": write a time such as 30s or 5m` + "\nSee 'sluice up --help'.\n",
+		"up --drain 5":                 `sluice: --drain "5": write a time such as 30s or 5m` + "\nSee 'sluice up --help'.\n",
+		"dlq replay --all=maybe":       `sluice: --all "maybe": write true or false` + "\nSee 'sluice dlq replay --help'.\n",
+		"dlq replay --all --rate NaN":  "sluice: --rate NaN: write letters a second, or 0 for as fast as it goes\n",
+		"dlq replay --all --rate +Inf": "sluice: --rate +Inf: write letters a second, or 0 for as fast as it goes\n",
+		"validate -o xml":              `sluice: --output "xml": it is text or json` + "\n",
+		"validate -c a --output":       "sluice: flag needs an argument: --output\nSee 'sluice validate --help'.\n",
 	} {
 		got := sluice(t, nil, strings.Fields(line)...)
 		if got.code != exitUsage || got.stderr != want || got.stdout != "" {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"sluice/cmd/sluice/internal/admin"
 	"sluice/router/pattern"
 )
 
@@ -23,7 +24,7 @@ func newPatternCommand(app *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pattern",
 		Short: "Try event patterns",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	cmd.AddCommand(newPatternTestCommand(app))
 	return cmd
@@ -50,7 +51,7 @@ With --cases it reads many: one JSON object a line, {"event":{…},"pattern":{�
 and answers each with a line: {"match":true}, {"match":false} or {"error":"…"}.`,
 		Example: `  sluice pattern test --pattern when.yaml --event event.json --explain
   sluice pattern test --cases - < cases.jsonl`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return app.patternTest(&flags) },
 	}
 	cmd.Flags().StringVar(&flags.pattern, "pattern", "", "the `FILE` with the pattern, JSON or YAML")
@@ -223,7 +224,7 @@ func answerCase(line []byte) patternAnswer {
 		Pattern json.RawMessage `json:"pattern"`
 	}
 	if err := json.Unmarshal(line, &c); err != nil {
-		return patternAnswer{Error: fmt.Sprintf("case: not a JSON object with event and pattern: %v", err)}
+		return patternAnswer{Error: fmt.Sprintf("case: not a JSON object with event and pattern: %s", admin.JSONText(err))}
 	}
 	if c.Event == nil || c.Pattern == nil {
 		return patternAnswer{Error: `case: needs both "event" and "pattern"`}

@@ -41,7 +41,7 @@ type sendFlags struct {
 func newSendCommand(app *app) *cobra.Command {
 	var flags sendFlags
 	cmd := app.asks(&cobra.Command{
-		Use: "send SOURCE", Short: "Send events through an HTTP source", Args: cobra.ExactArgs(1),
+		Use: "send SOURCE", Short: "Send events through an HTTP source", Args: oneArgument,
 		Long: `Sends events the way that others do: as a request to the path of an HTTP source,
 with the token that the file has for it.
 
@@ -119,6 +119,9 @@ func reachable(listen string) string {
 
 // events makes the events that the flags describe.
 func (f *sendFlags) events(a *app) ([]event.Event, error) {
+	if f.timeout <= 0 {
+		return nil, exitWithf(exitUsage, "--timeout %s: write a time such as 1m", f.timeout)
+	}
 	if f.count < 1 || f.count > maxSend {
 		return nil, exitWithf(exitUsage, "--count %d: write 1 to %d", f.count, maxSend)
 	}

@@ -21,7 +21,7 @@ type tailFlags struct{ source, trigger, kind, from, pattern string }
 func newTailCommand(app *app) *cobra.Command {
 	var flags tailFlags
 	cmd := app.asks(&cobra.Command{
-		Use: "tail", Short: "Show events as they are accepted", Args: cobra.NoArgs,
+		Use: "tail", Short: "Show events as they are accepted", Args: noArguments,
 		Long: `Shows events as they are accepted, until it is interrupted. When the service goes
 away, it waits for it and goes on where it was: nothing is missed.
 

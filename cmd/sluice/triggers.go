@@ -12,10 +12,10 @@ import (
 )
 
 func newTriggersCommand(app *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "triggers", Short: "List, pause and resume triggers", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "triggers", Short: "List, pause and resume triggers", Args: noArguments}
 	cmd.AddCommand(
 		app.asks(&cobra.Command{
-			Use: "list", Short: "Show how each trigger stands", Args: cobra.NoArgs,
+			Use: "list", Short: "Show how each trigger stands", Args: noArguments,
 			Long: `Shows how each trigger stands.
 
 A trigger that is behind works through the log by itself and has LAG events to
@@ -24,14 +24,14 @@ the oldest event was accepted that is not settled.`,
 			Example: "  sluice triggers list\n  sluice triggers list -o json",
 		}, listTriggers),
 		app.asks(&cobra.Command{
-			Use: "pause NAME…", Short: "Stop the deliveries of triggers; what matches waits", Args: cobra.MinimumNArgs(1),
+			Use: "pause NAME…", Short: "Stop the deliveries of triggers; what matches waits", Args: someArguments,
 			Long:    "Stops the deliveries of triggers, also over restarts. What matches waits in the\nlog, and attempts under way finish.",
 			Example: "  sluice triggers pause make-thumbnail",
 		}, func(ctx context.Context, q *question, args []string) error {
 			return steer(ctx, q, args, "paused", q.client.Pause)
 		}),
 		app.asks(&cobra.Command{
-			Use: "resume NAME…", Short: "Let paused triggers go on", Args: cobra.MinimumNArgs(1),
+			Use: "resume NAME…", Short: "Let paused triggers go on", Args: someArguments,
 			Example: "  sluice triggers resume make-thumbnail",
 		}, func(ctx context.Context, q *question, args []string) error {
 			return steer(ctx, q, args, "resumed", q.client.Resume)

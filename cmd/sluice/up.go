@@ -28,7 +28,7 @@ type upFlags struct {
 func newUpCommand(app *app) *cobra.Command {
 	var flags upFlags
 	cmd := &cobra.Command{
-		Use: "up", Short: "Run the service", Args: cobra.NoArgs,
+		Use: "up", Short: "Run the service", Args: noArguments,
 		Long: `Runs what the configuration asks for, until it is interrupted: then it takes no
 more events, finishes the attempts under way, and ends. A second interrupt ends
 it at once; nothing that was accepted is lost by that.

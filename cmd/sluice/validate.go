@@ -41,7 +41,7 @@ func newValidateCommand(app *app) *cobra.Command {
 variables and secret files, names that refer to one another, and patterns.
 It prints every problem with the line it is on. Exit code 3: there are problems.`,
 		Example: "  sluice validate\n  sluice validate -c staging.yaml -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "text" && output != "json" {
 				return exitWithf(exitUsage, "--output %q: it is text or json", output)

@@ -101,11 +101,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return refuse(http.StatusRequestEntityTooLarge, "the body is too large: at most %d bytes", maxBody)
 	}
-	return refuse(http.StatusBadRequest, "the body is not what is expected here: %s", jsonText(err))
+	return refuse(http.StatusBadRequest, "the body is not what is expected here: %s", JSONText(err))
 }
 
-// jsonText says what is wrong with JSON, without the names of Go's types.
-func jsonText(err error) string {
+// JSONText says what is wrong with JSON, without the names of Go's types.
+func JSONText(err error) string {
 	wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
 	_, isTime := errors.AsType[*time.ParseError](err)
 	switch {
