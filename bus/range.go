@@ -189,9 +189,13 @@ func (r *rangeReader) await(ctx context.Context, b *Bus, to uint64, want int) (d
 		return false, ctx.Err()
 	case <-timer.C:
 	}
-	first, _, err := b.Bounds(ctx)
-	if err != nil {
-		return false, err
+	if r.expect(1, 0) {
+		return false, nil
 	}
-	return first > r.last && !r.expect(1, 0), nil
+	// The last message may have been deleted, or all that was expected trimmed.
+	_, err = b.events.GetMsg(ctx, to+1, jetstream.WithGetMsgSubject(">"))
+	if codeOf(err) == jetstream.JSErrCodeMessageNotFound {
+		return true, nil
+	}
+	return false, storeError(err)
 }

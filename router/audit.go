@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sluice/event"
 	"sluice/router/core"
@@ -73,6 +74,7 @@ type auditor struct {
 	since   map[uint32]uint64
 	ended   map[uint32]*bits
 	to      uint64
+	horizon time.Time // what was accepted before has ends that were trimmed
 }
 
 // copy takes what is durable at one moment.
@@ -89,8 +91,9 @@ func (a *auditor) copy(c *core.Core) {
 			})
 		}
 		known := c.State().Triggers[s.ID]
-		if known == nil || known.Since == 0 || a.table.triggers[s.ID] == nil {
-			continue
+		t := a.table.triggers[s.ID]
+		if known == nil || known.Since == 0 || t == nil || t.fingerprint() != known.Fingerprint {
+			continue // it is being reconfigured
 		}
 		a.passed[s.ID], a.since[s.ID] = s.Passed, known.Since
 		a.to = max(a.to, s.Passed)
@@ -102,7 +105,12 @@ func (a *auditor) copy(c *core.Core) {
 
 // readEnds reads which deliveries have ended.
 func (a *auditor) readEnds(ctx context.Context) error {
-	return a.outcomes(ctx, 0, func(r *ledger.Record) {
+	first := true
+	return a.outcomes(ctx, 0, func(sequence uint64, at time.Time, r *ledger.Record) {
+		if first && sequence > 1 {
+			a.horizon = at
+		}
+		first = false
 		for i := range r.Outcomes {
 			if o := &r.Outcomes[i]; o.Kind.Settles() {
 				a.end(o.Key)
@@ -149,7 +157,7 @@ func (a *auditor) rematch(ctx context.Context) error {
 func (a *auditor) check(e *core.Entry) {
 	for _, number := range e.Triggers {
 		passed, checked := a.passed[number]
-		if !checked || e.Sequence > passed || e.Sequence < a.since[number] {
+		if !checked || e.Sequence > passed || e.Sequence < a.since[number] || e.Body.(*event.Entry).Time.Before(a.horizon) {
 			continue
 		}
 		key := ledger.Key{Trigger: number, Sequence: e.Sequence}

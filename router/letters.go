@@ -1,11 +1,11 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"sluice/dlq"
 	"sluice/event"
@@ -20,54 +20,81 @@ const (
 	letterWriters = 16
 )
 
+// letterPace is how long letters wait that could not be written.
+const letterPace = 500 * time.Millisecond
+
 // writeLetters writes the letters of dying deliveries, in ascending sweeps,
-// until each is durable (invariant I3).
+// until each is durable (invariant I3). One that cannot be written waits, and
+// holds up no other.
 func (u *run) writeLetters(ctx context.Context) {
+	var failed []core.WriteLetter
 	for {
+		var again <-chan time.Time
+		if len(failed) > 0 {
+			again = time.After(letterPace)
+		}
+		var todo []core.WriteLetter
 		select {
 		case <-ctx.Done():
 			return
 		case <-u.letters.signal:
+			todo = slices.Clone(u.letters.take())
+		case <-again:
+			todo, failed = failed, nil
 		}
-		todo := slices.Clone(u.letters.take())
-		slices.SortFunc(todo, func(a, b core.WriteLetter) int {
-			if a.Key.Less(b.Key) {
-				return -1
-			}
-			return 1
-		})
+		slices.SortFunc(todo, func(a, b core.WriteLetter) int { return cmp.Compare(a.Key.Sequence, b.Key.Sequence) })
 		for batch := range slices.Chunk(todo, letterBatch) {
-			u.writeBatch(ctx, batch)
+			failed = append(failed, u.writeBatch(ctx, batch)...)
+		}
+		if len(failed) == 0 {
+			u.recovered("letters")
 		}
 	}
 }
 
-func (u *run) writeBatch(ctx context.Context, batch []core.WriteLetter) {
-	bodies := map[uint64]*event.Entry{}
-	u.persist(ctx, "letters", func() error {
-		sequences := make([]uint64, 0, len(batch))
-		for _, l := range batch {
-			sequences = append(sequences, l.Key.Sequence)
-		}
-		entries, err := u.options.Log.Fetch(ctx, slices.Compact(sequences))
-		for i := range entries {
-			bodies[entries[i].Sequence] = &entries[i]
-		}
-		return err
-	})
-	var group errgroup.Group
-	group.SetLimit(letterWriters)
+// writeBatch writes letters and returns those that could not be written.
+func (u *run) writeBatch(ctx context.Context, batch []core.WriteLetter) (failed []core.WriteLetter) {
+	sequences := make([]uint64, 0, len(batch))
 	for _, l := range batch {
-		group.Go(func() error {
-			letter := u.letter(l, bodies[l.Key.Sequence])
-			u.persist(ctx, "letters", func() error { return u.options.Letters.Put(ctx, letter) })
-			if ctx.Err() == nil {
-				u.inbox.put(core.LetterStored{Key: l.Key})
-			}
-			return nil
+		sequences = append(sequences, l.Key.Sequence)
+	}
+	entries, err := u.options.Log.Fetch(ctx, slices.Compact(sequences))
+	if err != nil {
+		u.heldUp("letters", err)
+		return batch
+	}
+	bodies := map[uint64]*event.Entry{}
+	for i := range entries {
+		bodies[entries[i].Sequence] = &entries[i]
+	}
+	written := make([]bool, len(batch))
+	var group sync.WaitGroup
+	room := make(chan struct{}, letterWriters)
+	for i, l := range batch {
+		room <- struct{}{}
+		group.Go(func() {
+			written[i] = u.writeLetter(ctx, l, bodies[l.Key.Sequence])
+			<-room
 		})
 	}
-	_ = group.Wait() // none of them returns an error
+	group.Wait()
+	for i, l := range batch {
+		if !written[i] {
+			failed = append(failed, l)
+		}
+	}
+	return failed
+}
+
+func (u *run) writeLetter(ctx context.Context, l core.WriteLetter, entry *event.Entry) bool {
+	if err := u.options.Letters.Put(ctx, u.letter(l, entry)); err != nil {
+		if ctx.Err() == nil {
+			u.heldUp("letters", err)
+		}
+		return false
+	}
+	u.inbox.put(core.LetterStored{Key: l.Key})
+	return true
 }
 
 // letter is the whole story of a delivery that has failed.

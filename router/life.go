@@ -53,7 +53,7 @@ func (r *Router) Life(ctx context.Context, sequence uint64) ([]Life, error) {
 	for _, number := range waiting {
 		of(number)
 	}
-	err = r.outcomes(ctx, sequence, func(rec *ledger.Record) {
+	err = r.outcomes(ctx, sequence, func(_ uint64, _ time.Time, rec *ledger.Record) {
 		for i := range rec.Gates {
 			if g := &rec.Gates[i]; g.Name != "" {
 				names[g.Trigger] = g.Name
@@ -120,12 +120,12 @@ func (l *Life) add(o *ledger.Outcome) {
 
 // outcomes gives the records of the ledger's history that may tell of what
 // happened to a sequence.
-func (r *Router) outcomes(ctx context.Context, sequence uint64, take func(*ledger.Record)) error {
+func (r *Router) outcomes(ctx context.Context, sequence uint64, take func(uint64, time.Time, *ledger.Record)) error {
 	var accepted time.Time
 	if entries, err := r.options.Log.Fetch(ctx, []uint64{sequence}); err == nil && len(entries) > 0 {
 		accepted = entries[0].Time.Add(-time.Minute) // the clocks may differ a little
 	}
-	return r.options.Ledger.ReadRecords(ctx, "", 1, func(_ uint64, at time.Time, data []byte) error {
+	return r.options.Ledger.ReadRecords(ctx, "", 1, func(position uint64, at time.Time, data []byte) error {
 		if at.Before(accepted) {
 			return nil
 		}
@@ -133,7 +133,7 @@ func (r *Router) outcomes(ctx context.Context, sequence uint64, take func(*ledge
 		if err != nil {
 			return err
 		}
-		take(rec)
+		take(position, at, rec)
 		return nil
 	})
 }

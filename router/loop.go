@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/ledger"
 )
@@ -36,6 +37,11 @@ type run struct {
 // events than the ring of the core holds, so that a trigger which has fallen
 // behind within them finds them there.
 const window = 4
+
+// lastRecord is how long the last record may take after the drain.
+const lastRecord = 2 * time.Second
+
+var errUnwritten = fmt.Errorf("the last record could not be written, so that attempts may be repeated: %w", event.ErrUnavailable)
 
 // clock is the wall clock at the start, going on monotonically, and never
 // before what the ledger has seen.
@@ -88,7 +94,7 @@ func (u *run) loop(ctx context.Context) error {
 	u.serve(work)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	draining, deadline := ctx.Done(), (<-chan time.Time)(nil)
+	draining, deadline, given := ctx.Done(), (<-chan time.Time)(nil), (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-u.inbox.signal:
@@ -102,8 +108,11 @@ func (u *run) loop(ctx context.Context) error {
 			u.inbox.put(core.Drain{})
 			continue
 		case <-deadline:
+			given = time.After(lastRecord)
 			u.inbox.put(core.Stop{})
 			continue
+		case <-given:
+			return errUnwritten
 		case err := <-u.fatal:
 			return err
 		}

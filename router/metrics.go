@@ -76,14 +76,11 @@ func (s *standings) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// scrapeTimeout bounds how long a scrape waits for the core.
-const scrapeTimeout = 2 * time.Second
-
 // Collect sends how the triggers stand.
 func (s *standings) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	all, err := s.router.Triggers(ctx)
+	all, err := s.router.standing(ctx, nil)
 	if err != nil {
 		return // the readiness says why
 	}

@@ -27,25 +27,54 @@ func (e *InconsistentError) Error() string {
 // accepted from it, and folds it. The state that it returns carries the next
 // claim.
 func (r *Router) recover(ctx context.Context) (*ledger.State, uint64, error) {
-	_, last, err := r.options.Log.Bounds(ctx)
-	if err != nil {
-		return nil, 0, fmt.Errorf("look at the log: %w", err)
-	}
-	state, err := r.takeOver(ctx)
-	if err != nil {
-		return nil, 0, err
+	var state *ledger.State
+	var last uint64
+	var err error
+	r.persist(ctx, "ledger", func() error {
+		if state, last, err = r.tryRecover(ctx); errors.Is(err, event.ErrUnavailable) {
+			return err
+		}
+		return nil
+	})
+	if err != nil || ctx.Err() != nil {
+		return nil, 0, errors.Join(err, ctx.Err())
 	}
 	if state.Incarnation != r.options.Incarnation {
 		return nil, 0, &InconsistentError{What: fmt.Sprintf("the ledger belongs to the log %q, and the log is %q", state.Incarnation, r.options.Incarnation)}
 	}
-	if last < state.Mark {
-		return nil, 0, &InconsistentError{What: fmt.Sprintf("the ledger has seen the log up to %d, and the log ends at %d", state.Mark, last)}
+	if seen := reached(state); last < seen {
+		return nil, 0, &InconsistentError{What: fmt.Sprintf("the ledger has seen the log up to %d, and the log ends at %d", seen, last)}
 	}
 	r.logger.Info("ledger opened",
 		slog.Uint64("claim", state.Claim+1), slog.Uint64("mark", state.Mark), slog.Uint64("last", last),
 		slog.Int("waiting", len(state.Waiting)), slog.Bool("clean", state.Stopped))
 	state.Claim, state.Number, state.Sealed = state.Claim+1, 0, false
 	return state, last, nil
+}
+
+// tryRecover looks at the log only when the last claim is sealed: nothing more
+// can have been seen of it then.
+func (r *Router) tryRecover(ctx context.Context) (*ledger.State, uint64, error) {
+	state, err := r.takeOver(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	_, last, err := r.options.Log.Bounds(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("look at the log: %w", err)
+	}
+	return state, last, nil
+}
+
+// reached is the last sequence of the log that the ledger has seen.
+func reached(state *ledger.State) uint64 {
+	seen := state.Mark
+	for _, t := range state.Triggers {
+		if t.Behind {
+			seen = max(seen, t.Cursor)
+		}
+	}
+	return seen
 }
 
 // takeOver seals the newest claim and folds it. Somebody else may write to it

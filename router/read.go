@@ -77,19 +77,17 @@ func (u *run) pace() {
 
 // persist repeats a call until it succeeds or ctx ends; a failure is shown in
 // the health, and logged when it is news.
-func (u *run) persist(ctx context.Context, part string, call func() error) {
+func (r *Router) persist(ctx context.Context, part string, call func() error) {
 	pace := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(10*time.Millisecond), backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0),
 	)
 	for ctx.Err() == nil {
 		err := call()
 		if err == nil || ctx.Err() != nil {
-			u.recovered(part)
+			r.recovered(part)
 			return
 		}
-		if u.health.set(part, err) {
-			u.logger.Warn("held up, trying again", slog.String("part", part), slog.Any("error", err))
-		}
+		r.heldUp(part, err)
 		select {
 		case <-time.After(pace.NextBackOff()):
 		case <-ctx.Done():
@@ -97,9 +95,16 @@ func (u *run) persist(ctx context.Context, part string, call func() error) {
 	}
 }
 
-func (u *run) recovered(part string) {
-	if u.health.set(part, nil) {
-		u.logger.Info("works again", slog.String("part", part))
+// heldUp shows what holds a part up, and logs it when it is news.
+func (r *Router) heldUp(part string, err error) {
+	if r.health.set(part, err) {
+		r.logger.Warn("held up, trying again", slog.String("part", part), slog.Any("error", err))
+	}
+}
+
+func (r *Router) recovered(part string) {
+	if r.health.set(part, nil) {
+		r.logger.Info("works again", slog.String("part", part))
 	}
 }
 
@@ -146,7 +151,8 @@ func (u *run) fetchOnce(ctx context.Context, wanted core.Fetch) error {
 	}
 	fetched := core.Fetched{Entries: make([]core.Entry, len(entries))}
 	for i := range entries {
-		fetched.Entries[i] = core.Entry{Sequence: entries[i].Sequence, Size: entries[i].Size, Body: &entries[i]}
+		body := entries[i] // each by itself: one that is held must not hold the others
+		fetched.Entries[i] = core.Entry{Sequence: body.Sequence, Size: body.Size, Body: &body}
 	}
 	u.inbox.put(fetched)
 	return nil

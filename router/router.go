@@ -25,8 +25,8 @@ import (
 // A Trigger says which events go to which sink, and how.
 type Trigger struct {
 	Name string
-	// Was is the name that the trigger had before; empty for the same.
-	Was string
+	// Was are the names that the trigger had before, the newest first.
+	Was []string
 	// Sources are the names of the sources that it is on.
 	Sources []string
 	// Pattern selects among their events; nil selects all.
@@ -133,6 +133,13 @@ func (r *Router) Run(ctx context.Context) error {
 
 // Configure replaces the triggers. It returns when that is durable.
 func (r *Router) Configure(ctx context.Context, triggers []Trigger) error {
+	select {
+	case <-r.started:
+	case <-r.ended:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	r.configure.Lock()
 	defer r.configure.Unlock()
 	in, err := r.configuration(triggers)

@@ -336,7 +336,7 @@ func TestConfigure(t *testing.T) {
 	f.publish("s", 10, 20)
 	eventually(t, "b has the new ten", func() bool { return a.len() == 20 && b.len() == 10 })
 	renamed := trigger("c", c.deliver)
-	renamed.Was = "a"
+	renamed.Was = []string{"a"}
 	if err := r.Configure(t.Context(), []router.Trigger{renamed}); err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,17 @@ type Status struct {
 
 // Triggers returns how the triggers stand.
 func (r *Router) Triggers(ctx context.Context) ([]Status, error) {
+	var oldest []uint64
+	all, err := r.standing(ctx, &oldest)
+	if err != nil {
+		return nil, err
+	}
+	return all, r.ages(ctx, all, oldest)
+}
+
+// standing returns how the triggers stand but for the ages, and the oldest
+// unsettled sequence of each if somebody asks.
+func (r *Router) standing(ctx context.Context, oldest *[]uint64) ([]Status, error) {
 	var standings []core.Standing
 	if err := r.ask(ctx, func(c *core.Core) { standings = c.Standings() }); err != nil {
 		return nil, err
@@ -47,17 +58,18 @@ func (r *Router) Triggers(ctx context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []Status
-	var oldest []uint64
+	all := make([]Status, 0, len(standings))
 	for i := range standings {
 		s := &standings[i]
 		if s.Gate.Name == unroutable && s.Totals == (ledger.Totals{}) && s.Waiting == 0 {
 			continue
 		}
 		all = append(all, status(s, last))
-		oldest = append(oldest, s.Oldest)
+		if oldest != nil {
+			*oldest = append(*oldest, s.Oldest)
+		}
 	}
-	return all, r.ages(ctx, all, oldest)
+	return all, nil
 }
 
 func status(s *core.Standing, last uint64) Status {
@@ -96,6 +108,9 @@ func (r *Router) ages(ctx context.Context, all []Status, oldest []uint64) error 
 	return nil
 }
 
+// askTimeout bounds how long those wait for the core who cannot say how long.
+const askTimeout = 5 * time.Second
+
 // Settled tells whether a delivery has ended. What cannot be known yet is not
 // settled; what nothing is known of any more is.
 func (r *Router) Settled(id string) bool {
@@ -107,7 +122,9 @@ func (r *Router) Settled(id string) bool {
 		return true
 	}
 	settled := false
-	err = r.ask(context.Background(), func(c *core.Core) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	err = r.ask(ctx, func(c *core.Core) {
 		settled = true
 		for number, t := range c.State().Triggers {
 			if t.Name == delivery.Trigger {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,7 +105,7 @@ func (r *Router) indexed(out core.Indexed) {
 	if next == nil || next.version != out.Version {
 		return // a newer configuration is on its way
 	}
-	t := &table{version: out.Version, triggers: map[uint32]*Trigger{}, numbers: out.Numbers}
+	t := &table{version: out.Version, triggers: map[uint32]*Trigger{}}
 	var entries []pattern.Entry
 	for i := range next.triggers {
 		trigger := &next.triggers[i]
@@ -114,9 +115,23 @@ func (r *Router) indexed(out core.Indexed) {
 			entries = append(entries, pattern.Entry{ID: int(id), Sources: trigger.Sources, Pattern: trigger.Pattern})
 		}
 	}
+	t.alias(next.triggers, out.Numbers)
 	slices.SortFunc(entries, func(a, b pattern.Entry) int { return a.ID - b.ID })
 	t.index = pattern.NewIndex(entries)
 	r.configured.Store(t)
+}
+
+// alias lets entries that were directed to a trigger under a former name reach
+// it.
+func (t *table) alias(triggers []Trigger, numbers map[string]uint32) {
+	t.numbers = maps.Clone(numbers)
+	for i := range triggers {
+		for _, was := range triggers[i].Was {
+			if _, taken := t.numbers[was]; !taken {
+				t.numbers[was] = numbers[triggers[i].Name]
+			}
+		}
+	}
 }
 
 // match turns a stretch of the log into what the core takes. A body is kept

@@ -194,6 +194,7 @@ func (c *Core) delay(d *delivery) {
 	if !d.delayed {
 		d.delayed = true
 		d.t.delayed++
+		c.delayed++
 	}
 }
 
@@ -201,6 +202,7 @@ func (c *Core) undelay(d *delivery) {
 	if d.delayed {
 		d.delayed = false
 		d.t.delayed--
+		c.delayed--
 	}
 }
 
@@ -211,6 +213,9 @@ func (c *Core) hold(d *delivery, e *Entry) {
 }
 
 func (c *Core) release(d *delivery) {
+	if d.t.over == d {
+		d.t.over = nil
+	}
 	if d.holds {
 		d.t.held -= d.size
 		d.body, d.holds = nil, false
@@ -256,8 +261,11 @@ func (c *Core) load(t *trigger) {
 		if size == 0 {
 			size = guessedSize
 		}
-		if t.held+t.asked*guessedSize+size > c.share() && t.running+t.loaded.len()+t.asked > 0 {
-			return
+		if t.held+t.asking+size > c.share() {
+			if t.over != nil { // one at a time may be over the share
+				return
+			}
+			t.over = d
 		}
 		t.ready.pop()
 		if e := c.ring.at(d.key.Sequence); e != nil {
@@ -265,6 +273,8 @@ func (c *Core) load(t *trigger) {
 			continue
 		}
 		t.asked++
+		d.size = size
+		t.asking += size
 		c.wanted[d.key.Sequence] = append(c.wanted[d.key.Sequence], d)
 	}
 }
@@ -296,8 +306,10 @@ func (c *Core) fetched(in Fetched) {
 	for _, sequence := range c.fetching {
 		for _, d := range c.wanted[sequence] {
 			d.t.asked--
+			d.t.asking -= d.size
 			c.touch(d.t)
 			if d.phase != ready {
+				c.release(d)
 				continue
 			}
 			if e := found[sequence]; e != nil {

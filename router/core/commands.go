@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"sluice/router/ledger"
@@ -40,8 +41,8 @@ func (c *Core) configure(in Configure) {
 // place finds or makes the trigger of a configuration.
 func (c *Core) place(config *Trigger, in Configure, first bool) *trigger {
 	t := c.find(config.Name)
-	if t == nil && config.Was != "" && !named(in.Triggers, config.Was) {
-		t = c.find(config.Was)
+	if t == nil || t.gate.Removed != 0 {
+		t = c.former(config, in, t)
 	}
 	if t == nil {
 		t = c.create(config, in, first)
@@ -81,6 +82,25 @@ func (c *Core) await(t *trigger, last uint64, first bool) {
 // ended unwritten; twice, since new and due deliveries start by turns.
 func (c *Core) suspicion(config *Trigger) int {
 	return 2 * (config.Concurrency + 2*config.Buffer + c.options.UnwrittenLimit)
+}
+
+// former finds the trigger that had one of the names that a configuration says
+// it had, and has not left yet. If there is one, a removed trigger that still
+// stands under the new name makes way: what waits for it is discarded now.
+func (c *Core) former(config *Trigger, in Configure, removed *trigger) *trigger {
+	for _, name := range config.Was {
+		t := c.find(name)
+		if t == nil || t.gate.Removed != 0 || named(in.Triggers, name) {
+			continue
+		}
+		if removed != nil {
+			removed.gate.Name = fmt.Sprintf("%s@%d", removed.gate.Name, removed.id)
+			removed.gate.Removed = min(removed.gate.Removed, c.now-int64(c.options.RemovedAfter))
+			c.changed(removed)
+		}
+		return t
+	}
+	return removed
 }
 
 func named(triggers []Trigger, name string) bool {
@@ -176,6 +196,10 @@ func (c *Core) drop(f *flight) {
 	}
 	c.order = slices.DeleteFunc(c.order, func(t *trigger) bool {
 		if !t.leaving || t.delayed > 0 {
+			return false
+		}
+		if len(f.record.Gates) >= recordGates { // must not be split from their outcomes
+			c.pending.slow(c.now)
 			return false
 		}
 		f.record.Gates = append(f.record.Gates, ledger.Gate{Trigger: t.id})

@@ -37,11 +37,12 @@ type Core struct {
 	lastTime int64 // when the last append began
 
 	running  int
+	delayed  int       // deliveries of all triggers that wait
 	alone    *delivery // the suspect that runs by itself
 	dirty    []*trigger
 	active   []*trigger // with a flow
 	sweeping bool
-	swept    uint64   // where the last sweep ended
+	sweeps   uint64   // how many there were
 	fetching []uint64 // what the Fetch under way asks for
 	removal  int64    // when the next removed trigger's time is over; 0: none
 	wanted   map[uint64][]*delivery
@@ -270,7 +271,7 @@ type Standing struct {
 // Standings returns how the triggers stand, by number.
 func (c *Core) Standings() []Standing {
 	all := make([]Standing, 0, len(c.order))
-	oldest := map[*trigger]uint64{}
+	oldest, off := map[*trigger]uint64{}, c.state.Unbalanced()
 	for key, d := range c.live {
 		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {
 			oldest[d.t] = key.Sequence
@@ -286,7 +287,7 @@ func (c *Core) Standings() []Standing {
 		}
 		if known := c.state.Triggers[t.id]; known != nil {
 			s.Passed, s.Totals, s.Waiting = c.state.Passed(known), known.Totals, known.Waiting
-			s.Unbalanced = c.state.Unbalanced(known)
+			s.Unbalanced = off[t.id]
 		}
 		all = append(all, s)
 	}

@@ -148,8 +148,8 @@ func (Broken) output()      {}
 // A Trigger is the configuration of one trigger.
 type Trigger struct {
 	Name string
-	// Was is the name that it had before; empty for the same.
-	Was string
+	// Was are the names that it had before, the newest first.
+	Was []string
 	// Fingerprint stands for what it matches: when it changes, events are
 	// matched anew from then on.
 	Fingerprint string
@@ -170,6 +170,9 @@ type Options struct {
 	// WaitingLimit is how many deliveries of one trigger may wait for a retry
 	// before its gate closes: 10,000.
 	WaitingLimit int
+	// WaitingTotal is how many deliveries of all triggers may wait before the
+	// limit of each becomes its share of that, 64 at least: 100,000.
+	WaitingTotal int
 	// UnwrittenLimit is how many outcomes may be unwritten before no more
 	// attempts start: 10,000.
 	UnwrittenLimit int
@@ -193,6 +196,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Budget, 64<<20)
 	set(&o.Ring, 4096)
 	set(&o.WaitingLimit, 10_000)
+	set(&o.WaitingTotal, 100_000)
 	set(&o.UnwrittenLimit, 10_000)
 	set(&o.UnwrittenAge, time.Second)
 	set(&o.ListAfter, time.Second)

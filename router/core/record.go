@@ -10,11 +10,11 @@ import (
 const (
 	// recordOutcomes and recordBytes bound the outcomes of one record.
 	recordOutcomes = 4096
-	recordBytes    = 512 << 10
+	recordBytes    = 400 << 10
 	// recordGates and recordKeys bound what else may be long. More gates become
 	// records before it, appended together as one batch.
 	recordGates = 1000
-	recordKeys  = 20_000
+	recordKeys  = 10_000
 	// slowEvery is how long mere progress waits to be written.
 	slowEvery = int64(time.Second)
 )
@@ -154,8 +154,9 @@ func (c *Core) build(final bool) *flight {
 		Format: ledger.Format, Claim: c.state.Claim, Number: c.state.Number + 1, Time: c.now,
 		Snapshot: c.state.Snapshot, Low: c.state.Low(),
 	}
-	f := &flight{number: r.Number, record: r, since: p.since, started: p.started, tokens: p.tokens}
-	p.started, p.tokens = nil, nil
+	n := min(len(p.started), recordKeys)
+	f := &flight{number: r.Number, record: r, since: p.since, started: p.started[:n:n], tokens: p.tokens}
+	p.started, p.tokens = p.started[n:], nil
 	p.soon, p.later, p.since, p.aging = 0, 0, 0, 0
 	c.writeOutcomes(f)
 	for _, d := range f.started {

@@ -36,11 +36,15 @@ type trigger struct {
 	loaded   queue[*delivery] // due, with bodies
 	suspects queue[*delivery] // to be attempted one at a time
 	asked    int              // bodies under way
+	asking   int              // their bytes, as far as they are known
+	over     *delivery        // whose body is held although it is over the share
+	short    int              // size of the event that there was no room for
 	delayed  int              // deliveries that wait for a retry or a letter
 	running  int
 	held     int // bytes of bodies
 	passed   uint64
-	quota    int // how many more attempts are written down before they start
+	served   uint64 // when a sweep last reached it, in turns
+	quota    int    // how many more attempts are written down before they start
 	turn     bool
 	dirty    bool
 	active   bool
@@ -85,8 +89,21 @@ func (t *trigger) standsStill() bool {
 // room tells whether t may take one more event of this size.
 func (c *Core) room(t *trigger, size int) bool {
 	return t.buffered.len() < t.config.Buffer &&
-		t.delayed < c.options.WaitingLimit &&
+		t.delayed < c.waitingLimit() &&
 		(t.held == 0 || t.held+size <= c.share())
+}
+
+// waitingShare is the least that a trigger may have waiting, however many wait
+// in all.
+const waitingShare = 64
+
+// waitingLimit is how many deliveries of one trigger may wait, so that all of
+// them together fit into a snapshot.
+func (c *Core) waitingLimit() int {
+	if c.delayed < c.options.WaitingTotal {
+		return c.options.WaitingLimit
+	}
+	return min(c.options.WaitingLimit, max(waitingShare, c.options.WaitingTotal/max(1, len(c.order))))
 }
 
 // share is how many bytes one trigger may hold, so that a slow one leaves
@@ -170,6 +187,7 @@ func (c *Core) offer(t *trigger, e *Entry) bool {
 		}
 	}
 	if !c.room(t, e.Size) {
+		t.short = e.Size
 		return false
 	}
 	d := &delivery{key: key, t: t, since: c.now}
@@ -237,14 +255,22 @@ func (c *Core) reopen(t *trigger) {
 		return
 	}
 	if !t.open {
-		if t.buffered.len() > t.config.Buffer/2 || t.delayed >= c.options.WaitingLimit || t.held > c.share()/2 {
+		if !c.mayOpen(t) {
 			return
 		}
-		t.open = true
+		t.open, t.short = true, 0
 	}
 	if t.read <= c.tail && c.ring.from <= t.read+1 && c.tailVersion >= t.version {
 		c.join(t)
 	}
+}
+
+// mayOpen tells whether half of t's buffer is free, and what it was closed for
+// would fit.
+func (c *Core) mayOpen(t *trigger) bool {
+	return t.buffered.len() <= t.config.Buffer/2 &&
+		t.delayed < c.waitingLimit() &&
+		(t.held == 0 || t.held <= c.share()/2 && t.held+t.short <= c.share())
 }
 
 // join offers t what the ring has and t has not seen; with all of it, t is fed
@@ -267,34 +293,30 @@ func (c *Core) stay(t *trigger, read uint64) {
 	c.pending.slow(c.now)
 }
 
-// sweep asks for the next stretch of the log for triggers that are behind and
-// open. It goes upward, and starts again from the lowest when it has passed
-// all.
+// sweepsInARow is how many sweeps go on where the last one ended before another
+// position has its turn.
+const sweepsInARow = 16
+
+// sweep asks for the next stretch of the log for the hungry trigger that was
+// served the longest ago, and with it for all that wait at its position.
 func (c *Core) sweep() {
 	if c.sweeping || c.phase != serving {
 		return
 	}
-	lowest, next := uint64(0), uint64(0)
+	var first *trigger
 	for _, t := range c.behind {
 		if !c.hungry(t) || t.read >= c.tail {
 			continue
 		}
-		from := t.read + 1
-		if lowest == 0 || from < lowest {
-			lowest = from
-		}
-		if from > c.swept && (next == 0 || from < next) {
-			next = from
+		if first == nil || t.served < first.served || t.served == first.served && t.read < first.read {
+			first = t
 		}
 	}
-	if next == 0 {
-		next = lowest
-	}
-	if next == 0 {
+	if first == nil {
 		return
 	}
 	c.sweeping = true
-	c.emit(Read{From: next, Max: c.sweepRoom(next)})
+	c.emit(Read{From: first.read + 1, Max: c.sweepRoom(first.read + 1)})
 }
 
 // hungry tells whether a sweep is worth its while for t: it takes events, and
@@ -320,10 +342,11 @@ func (c *Core) sweepRoom(from uint64) int {
 func (c *Core) sweptTo(in Swept) {
 	c.sweeping = false
 	to := min(in.To, c.tail)
-	c.swept = to
+	c.sweeps++
 	for _, t := range c.behind {
 		covered := in.From <= t.read+1 && t.read < to
 		if t.open && !t.live && covered && in.Version >= t.version {
+			t.served = c.sweeps / sweepsInARow
 			c.catchUp(t, in.Entries, to)
 			c.touch(t)
 		}

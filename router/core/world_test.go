@@ -33,7 +33,7 @@ type world struct {
 	created  int
 	mood     map[string]mood
 	version  uint64
-	renamed  map[string]string // the names that triggers had before
+	renamed  map[string][]string // the names that triggers had before
 	indexes  map[uint64]index
 	started  map[string]int // attempts by delivery
 	settled  map[string]ledger.Kind
@@ -48,6 +48,8 @@ type world struct {
 	pending  []core.WriteLetter
 	attempts []core.Start
 	acks     int
+	budget   int  // bytes that bodies may take
+	full     bool // no letter can be stored
 	hasty    bool // says that letters are stored before they are
 	stopped  bool
 	crashes  int
@@ -81,8 +83,9 @@ func newWorld(seed uint64) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
 		letters: map[string]int{}, prints: map[string]string{}, mood: map[string]mood{},
-		renamed: map[string]string{}, indexes: map[uint64]index{}, started: map[string]int{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
+		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
+	w.budget = []int{8 << 10, 8 << 10, 4 << 10, 2 << 10}[w.rng.IntN(4)]
 	for i := range 1 + w.rng.IntN(5) {
 		w.addTrigger(fmt.Sprintf("t%d", i))
 	}
@@ -116,7 +119,7 @@ func isPoison(name string, sequence uint64) bool {
 // options are small, so that every limit is met.
 func (w *world) options() core.Options {
 	return core.Options{
-		Budget: 8 << 10, Ring: 16, WaitingLimit: 12, UnwrittenLimit: 40,
+		Budget: w.budget, Ring: 16, WaitingLimit: 12, UnwrittenLimit: 40,
 		SnapshotEvery: 20 << 10, Sweep: 10, RecordEvery: time.Millisecond, RemovedAfter: 3 * time.Second,
 	}
 }
@@ -213,6 +216,13 @@ func (w *world) store(claim uint64, r *ledger.Record) int {
 func (w *world) step(inputs ...core.Input) {
 	outputs, wake := w.core.Step(w.now, inputs)
 	w.wake = wake
+	for n := 0; len(outputs) == 0 && !w.wake.IsZero() && w.wake.Before(w.now); n++ {
+		if n == 3 {
+			w.failf("busy: woken at %v again and again, and it is %v", w.wake, w.now)
+			break
+		}
+		outputs, w.wake = w.core.Step(w.now, nil)
+	}
 	for _, out := range outputs {
 		w.take(out)
 	}
@@ -340,13 +350,26 @@ func (w *world) answerFetch() {
 	var entries []core.Entry
 	for _, sequence := range w.fetch.Sequences {
 		if sequence <= w.purged {
-			w.failf("I3: sequence %d is needed and was trimmed", sequence)
+			if w.needs(sequence) {
+				w.failf("I3: sequence %d is needed and was trimmed", sequence)
+			}
 			continue
 		}
 		entries = append(entries, core.Entry{Sequence: sequence, Size: 100 + int(sequence%7)*100, Body: sequence})
 	}
 	w.fetch = nil
 	w.step(core.Fetched{Entries: entries})
+}
+
+// needs tells whether a delivery of an event waits; what was discarded meanwhile
+// may still be asked for.
+func (w *world) needs(sequence uint64) bool {
+	for key := range w.core.State().Waiting {
+		if key.Sequence == sequence {
+			return true
+		}
+	}
+	return false
 }
 
 // land makes the append under way durable.
@@ -391,7 +414,7 @@ func (w *world) answerAppend() {
 }
 
 func (w *world) storeLetter() {
-	if len(w.pending) == 0 {
+	if len(w.pending) == 0 || w.full {
 		return
 	}
 	at := w.rng.IntN(len(w.pending))
@@ -459,7 +482,7 @@ func (w *world) crash() {
 			w.putLetter(l)
 		}
 	}
-	w.now = w.now.Add(time.Duration(w.rng.IntN(1000)) * time.Millisecond)
+	w.now = w.now.Add(time.Duration(w.rng.IntN(1300)-300) * time.Millisecond)
 	w.open()
 }
 
@@ -489,7 +512,11 @@ func (w *world) stop() {
 			break
 		}
 		w.answerAppend()
-		if len(w.attempts) > 0 && !w.finish() || w.rng.IntN(30) == 0 {
+		if len(w.attempts) > 0 && !w.finish() {
+			w.crash()
+			return
+		}
+		if w.rng.IntN(30) == 0 {
 			w.step(core.Stop{})
 			w.answerAppend()
 		}
@@ -501,6 +528,9 @@ func (w *world) stop() {
 
 func (w *world) command() {
 	name := w.names[w.rng.IntN(len(w.names))]
+	if w.rng.IntN(8) == 0 {
+		w.full = !w.full
+	}
 	switch w.rng.IntN(4) {
 	case 0:
 		w.step(core.Pause{Name: name, Token: name})
@@ -525,7 +555,7 @@ func (w *world) reconfigure(name string) {
 	case draw == 3 && len(w.renamed) < 4 && name != "t0":
 		next := name + "n"
 		w.names[slices.Index(w.names, name)] = next
-		w.renamed[next], w.prints[next], w.mood[next] = name, w.prints[name], w.mood[name]
+		w.renamed[next], w.prints[next], w.mood[next] = append([]string{name}, w.renamed[name]...), w.prints[name], w.mood[name]
 	case draw == 4 && len(w.names) > 1:
 		w.names = slices.DeleteFunc(w.names, func(n string) bool { return n == name })
 		w.away = append(w.away, name)
@@ -574,6 +604,7 @@ func (w *world) turn() {
 
 // settle lets everything come to its end.
 func (w *world) settleAll(moods func(string) mood) {
+	w.full = false
 	for name := range w.mood {
 		w.mood[name] = moods(name)
 	}
@@ -625,7 +656,7 @@ func (w *world) check() {
 	state := w.core.State()
 	for _, number := range slices.Sorted(maps.Keys(state.Triggers)) {
 		t := state.Triggers[number]
-		if off := state.Unbalanced(t); off != 0 {
+		if off := state.Unbalanced()[number]; off != 0 {
 			w.failf("I2: trigger %s is off by %d: %+v", t.Name, off, t)
 		}
 		for _, sequence := range w.events {

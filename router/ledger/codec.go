@@ -10,7 +10,7 @@ import (
 )
 
 // ChunkSize is the size in bytes that the chunks of a snapshot aim at.
-const ChunkSize = 256 << 10
+const ChunkSize = 512 << 10
 
 // A Codec encodes and decodes records as CBOR (RFC 8949).
 type Codec struct {

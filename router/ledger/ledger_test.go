@@ -70,8 +70,8 @@ func TestReading(t *testing.T) {
 	if low := s.Low(); low != 1 {
 		t.Errorf("low is %d: trigger b is behind at 0", low)
 	}
-	for id, trigger := range s.Triggers {
-		if off := s.Unbalanced(trigger); off != 0 {
+	for id, off := range s.Unbalanced() {
+		if off != 0 {
 			t.Errorf("trigger %d is off by %d", id, off)
 		}
 	}

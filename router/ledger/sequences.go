@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"container/heap"
+	"maps"
 	"slices"
 )
 
@@ -71,6 +72,10 @@ func (n *needed) remove(sequence uint64) {
 		return
 	}
 	delete(n.count, sequence)
+	if len(n.order) > 2*len(n.count)+1024 {
+		n.order = slices.AppendSeq(n.order[:0], maps.Keys(n.count))
+		heap.Init(&n.order)
+	}
 }
 
 // min drops what was removed from the top of the heap, and returns the top.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // A State is what a chain of records adds up to. It is a pure fold: the same
@@ -140,19 +141,20 @@ func (s *State) Low() uint64 {
 	return low
 }
 
-// Unbalanced returns by how much the conservation of t is off: what c(t) has
+// Unbalanced returns, by trigger, by how much conservation is off: what c(t) has
 // passed and what is known above it, less what has ended and what waits. It is
 // zero unless there is a defect (invariant I2).
-func (s *State) Unbalanced(t *Trigger) int64 {
-	above := int64(t.Settled.Len())
-	passed := s.Passed(t)
+func (s *State) Unbalanced() map[uint32]int64 {
+	off := make(map[uint32]int64, len(s.Triggers))
+	for id, t := range s.Triggers {
+		off[id] = int64(t.Matched) + int64(t.Settled.Len()) - int64(t.Done+t.Dead+t.Discarded) - int64(t.Waiting)
+	}
 	for key, w := range s.Waiting {
-		if key.Trigger == t.Trigger && key.Sequence > passed && !w.Counted {
-			above++
+		if t := s.Triggers[key.Trigger]; t != nil && !w.Counted && key.Sequence > s.Passed(t) {
+			off[key.Trigger]++
 		}
 	}
-	ended := t.Done + t.Dead + t.Discarded
-	return int64(t.Matched) + above - int64(ended) - int64(t.Waiting)
+	return off
 }
 
 // ErrOrder means that a record does not follow the ones before it.
@@ -163,10 +165,11 @@ func (s *State) Apply(r *Record) error {
 	if r.Claim != s.Claim || r.Number != s.Number+1 || s.Sealed {
 		return fmt.Errorf("%w: claim %d number %d after claim %d number %d", ErrOrder, r.Claim, r.Number, s.Claim, s.Number)
 	}
-	s.Number, s.Time, s.Stopped, s.Sealed = r.Number, max(s.Time, r.Time), r.Stopped, r.Sealed
+	s.Number, s.Time, s.Sealed = r.Number, max(s.Time, r.Time), r.Sealed
 	if r.Sealed {
-		return nil
+		return nil // whether the stop was orderly is said by the record before
 	}
+	s.Stopped = r.Stopped
 	for i := range r.Gates {
 		s.gate(&r.Gates[i])
 	}
@@ -247,11 +250,19 @@ func (s *State) outcome(o *Outcome) error {
 	return nil
 }
 
-// MaxHistory is how many attempts of a waiting delivery are kept: the first
-// ones and the last ones.
-const MaxHistory = 50
+// What is kept of a waiting delivery's attempts is bounded, so that a snapshot
+// of very many fits into the ledger.
+const (
+	// MaxHistory is how many attempts are kept: the first ones and the last ones.
+	MaxHistory = 12
+	// pastError is how many bytes are kept of an error that is not the last.
+	pastError = 128
+)
 
 func remember(history []Attempt, a Attempt) []Attempt {
+	if n := len(history); n > 0 {
+		history[n-1].Error = cut(history[n-1].Error, pastError)
+	}
 	if len(history) < MaxHistory {
 		return append(history, a)
 	}
@@ -259,6 +270,17 @@ func remember(history []Attempt, a Attempt) []Attempt {
 	copy(history[half:], history[half+1:])
 	history[MaxHistory-1] = a
 	return history
+}
+
+// cut shortens a text to at most so many bytes, between two characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
 }
 
 func (s *State) settle(t *Trigger, o *Outcome) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,14 +137,11 @@ func (s *Service) openLetters(ctx context.Context) error {
 	return nil
 }
 
-// knows tells whether there is a trigger of this name.
+// knows tells whether there is a trigger that has this name, or had it.
 func (s *Service) knows(trigger string) bool {
-	for i := range s.wiring.Load().triggers {
-		if s.wiring.Load().triggers[i].Name == trigger {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.wiring.Load().triggers, func(t router.Trigger) bool {
+		return t.Name == trigger || slices.Contains(t.Was, trigger)
+	})
 }
 
 func (s *Service) openRouter(context.Context) error {

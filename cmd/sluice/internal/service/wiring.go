@@ -54,15 +54,12 @@ func wire(file *config.File, before *wiring, logger *slog.Logger) (*wiring, erro
 
 func (w *wiring) trigger(t *config.Trigger) (router.Trigger, error) {
 	made := router.Trigger{
-		Name: t.Name, Sources: slices.Clone(t.On), Sink: w.sinks.of(t),
+		Name: t.Name, Was: t.Was, Sources: slices.Clone(t.On), Sink: w.sinks.of(t),
 		Timeout: time.Duration(t.Timeout), Concurrency: t.Concurrency,
 		Retry: core.RetryPolicy{
 			Attempts: t.Retry.Attempts, Initial: time.Duration(t.Retry.Initial),
 			Max: time.Duration(t.Retry.Max), MaxAge: time.Duration(t.Retry.MaxAge),
 		},
-	}
-	if len(t.Was) > 0 {
-		made.Was = t.Was[0]
 	}
 	if t.When == nil {
 		return made, nil
