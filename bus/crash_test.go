@@ -89,7 +89,7 @@ func childLedger(ctx context.Context, b *Bus) {
 }
 
 // A process is killed with -9 while it publishes, again and again. Nothing that
-// was acknowledged is missing, a cursor agrees with its events, and a snapshot is
+// was acknowledged is missing (invariant I1), a cursor agrees with its events, and a snapshot is
 // there as a whole or not at all.
 func TestKilledWhilePublishing(t *testing.T) {
 	o := small(t)

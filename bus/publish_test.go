@@ -34,6 +34,7 @@ func TestPublishStoresEverythingOfAnEvent(t *testing.T) {
 	}
 }
 
+// The same event again is stored once (invariant I5).
 func TestPublishSeesAnEventOnce(t *testing.T) {
 	b := open(t, small(t))
 	web, s3 := b.Source("web"), b.Source("s3")

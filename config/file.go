@@ -143,7 +143,8 @@ type Retry struct {
 	// each, up to Max. Defaults: 1s and 5m.
 	Initial Duration `yaml:"initial"`
 	Max     Duration `yaml:"max"`
-	// MaxAge ends a delivery that long after its event was accepted. Default: 24h.
+	// MaxAge is how long after its first attempt a delivery may be attempted
+	// again. Default: 24h.
 	MaxAge Duration `yaml:"max_age"`
 }
 

@@ -284,7 +284,7 @@ func TestALateWriteFencesTheRun(t *testing.T) {
 }
 
 // Killed when the entries are durable and the letters are still there: the next
-// run deletes these first, and directs none of them again.
+// run deletes these first, and directs none of them again (invariants I3 and I6).
 func TestKilledBetweenEntriesAndDeletes(t *testing.T) {
 	b := openBus(t, bus.Options{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -14,7 +14,8 @@ import (
 )
 
 // TestDrain stops the process under load as a service manager does, three
-// times: it ends well within its deadline, and nothing is lost or repeated.
+// times: it ends well within its deadline, and nothing is lost (I1) or
+// repeated (I6).
 func TestDrain(t *testing.T) {
 	worker := harness.NewWorker(t, brief)
 	s := harness.New(t, program, oneTrigger(worker, ""))

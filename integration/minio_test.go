@@ -17,7 +17,7 @@ import (
 )
 
 // TestMinIO uploads to a real MinIO while sluice is killed and MinIO is
-// restarted: every upload arrives, once but for what was under way at a kill.
+// restarted: every upload arrives (I1), once (I5, I6) but for what was under way at a kill.
 func TestMinIO(t *testing.T) {
 	server := minio.Start(t, t.TempDir(), 0)
 	for _, versioned := range []bool{true, false} {

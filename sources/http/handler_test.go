@@ -114,6 +114,7 @@ func TestPlainBodyBecomesAnEvent(t *testing.T) {
 	}
 }
 
+// A sender that sends again has one event (invariant I5).
 func TestSameEventTwiceIsOne(t *testing.T) {
 	out := sourcetest.NewOut()
 	url := startSource(t, newConfig("/hooks"), out)
