@@ -98,6 +98,7 @@ func commands() []struct {
 		build func(*app) *cobra.Command
 	}{
 		{groupConfig, newValidateCommand},
+		{groupConfig, newTestCommand},
 		{groupConfig, newPatternCommand},
 		{groupConfig, newCronCommand},
 		{groupRun, newUpCommand},
