@@ -223,7 +223,7 @@ func purge(ctx context.Context, q *question, request *admin.LettersRequest, yes 
 		if counts.Total == 0 {
 			return exitWithf(exitNotFound, "no letter is selected")
 		}
-		sure, err := q.app.confirm(fmt.Sprintf("Delete %s for ever?", letters(counts.Total)))
+		sure, err := q.app.confirm(ctx, fmt.Sprintf("Delete %s for ever?", letters(counts.Total)))
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,18 +102,31 @@ func (q *question) printJSON(v any) error {
 }
 
 // confirm asks on the terminal; without one nobody can answer, and it refuses.
-func (a *app) confirm(text string) (bool, error) {
+func (a *app) confirm(ctx context.Context, text string) (bool, error) {
 	file, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return false, exitWithf(exitUsage, "there is no terminal to ask on: say --yes if you mean it")
 	}
 	_, _ = fmt.Fprintf(a.stderr, "%s [y/N] ", text)
-	var answer string
-	if _, err := fmt.Fscanln(a.stdin, &answer); err != nil {
-		return false, nil //nolint:nilerr // an empty line is a no
+	return readYes(ctx, file)
+}
+
+// readYes reads a line and tells whether it is a yes. At the end of ctx it is
+// no longer waited for: a terminal cannot be told to stop reading, so that its
+// goroutine ends with the program.
+func readYes(ctx context.Context, from io.Reader) (bool, error) {
+	read := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(from).ReadString('\n') // what cannot be read is no yes
+		read <- line
+	}()
+	select {
+	case line := <-read:
+		answer := strings.ToLower(strings.TrimSpace(line))
+		return answer == "y" || answer == "yes", nil
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
-	answer = strings.ToLower(answer)
-	return answer == "y" || answer == "yes", nil
 }
 
 // onTerminal tells whether w shows on a terminal.
