@@ -247,7 +247,7 @@ func answerCronCase(line []byte) cronAnswer {
 		N        *int    `json:"n"`
 	}
 	if err := json.Unmarshal(line, &c); err != nil {
-		return cronAnswer{Error: fmt.Sprintf("case: not a JSON object with expr, timezone, from and n: %s", admin.JSONText(err))}
+		return cronAnswer{Error: "case: not a JSON object with expr, timezone, from and n: " + admin.JSONText(err)}
 	}
 	if c.Expr == nil || c.From == nil {
 		return cronAnswer{Error: `case: needs both "expr" and "from"`}

@@ -131,6 +131,16 @@ It reads one file, sluice.yaml: its sources, functions and triggers.`,
 	root.SetFlagErrorFunc(flagProblem)
 	root.SetVersionTemplate("sluice {{.Version}}\n")
 	addCommands(root, app)
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			refuseUnknown(cmd)
+		case "help":
+			cmd.Run, cmd.RunE = nil, helpOn
+		}
+	}
 	return root
 }
 
@@ -154,6 +164,17 @@ func addCommands(root *cobra.Command, app *app) {
 			root.AddGroup(group)
 		}
 	}
+}
+
+// helpOn prints the help of the command that the words name.
+func helpOn(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return exitWithf(exitUsage, "there is no command %q\nSee '%s --help'.", strings.Join(args, " "), cmd.Root().CommandPath())
+	}
+	found.InitDefaultHelpFlag()
+	found.InitDefaultVersionFlag()
+	return found.Help()
 }
 
 // refuseUnknown makes a command that only holds others refuse a word that is

@@ -224,7 +224,7 @@ func answerCase(line []byte) patternAnswer {
 		Pattern json.RawMessage `json:"pattern"`
 	}
 	if err := json.Unmarshal(line, &c); err != nil {
-		return patternAnswer{Error: fmt.Sprintf("case: not a JSON object with event and pattern: %s", admin.JSONText(err))}
+		return patternAnswer{Error: "case: not a JSON object with event and pattern: " + admin.JSONText(err)}
 	}
 	if c.Event == nil || c.Pattern == nil {
 		return patternAnswer{Error: `case: needs both "event" and "pattern"`}
