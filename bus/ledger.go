@@ -72,6 +72,12 @@ func (b *Bus) ReadRecords(ctx context.Context, claim string, from uint64, fn fun
 	return nil
 }
 
+// RecordSince returns the sequence of the first record that is not older than
+// at, or the largest number when there is none.
+func (b *Bus) RecordSince(ctx context.Context, at time.Time) (uint64, error) {
+	return b.firstSince(ctx, b.names.Ledger, at, math.MaxUint64)
+}
+
 // AppendRecord appends one record to a claim whose last record has the
 // sequence expect, 0 for none, and returns its sequence once it is durable. It
 // returns event.ErrFenced when the claim's last record is another one. After any

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -103,4 +104,26 @@ func TestLedgerRefuses(t *testing.T) {
 	if !errors.Is(err, stop) {
 		t.Fatalf("got %v", err)
 	}
+}
+
+func TestRecordSince(t *testing.T) {
+	b := open(t, small(t))
+	for n := range uint64(3) {
+		_, err := b.AppendRecord(limited(t), "c", n, []byte("r"))
+		check(t, err)
+	}
+	times := map[uint64]time.Time{}
+	check(t, b.ReadRecords(limited(t), "", 1, func(sequence uint64, at time.Time, _ []byte) error {
+		times[sequence] = at
+		return nil
+	}))
+	for at, want := range map[time.Time]uint64{times[1].Add(-time.Hour): 1, times[2]: 2, times[3].Add(time.Hour): math.MaxUint64} {
+		sequence, err := b.RecordSince(limited(t), at)
+		check(t, err)
+		equal(t, "since "+at.String(), sequence, want)
+	}
+	check(t, b.ReadRecords(limited(t), "", math.MaxUint64, func(uint64, time.Time, []byte) error {
+		t.Error("a record beyond all")
+		return nil
+	}))
 }

@@ -86,7 +86,7 @@ func (a *auditor) copy(c *core.Core) {
 		s := &standings[i]
 		if s.Gate.Name != unroutable || s.Totals != (ledger.Totals{}) {
 			a.audit.Triggers = append(a.audit.Triggers, Balance{
-				Name: s.Gate.Name, Matched: s.Totals.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead,
+				Name: s.Gate.Name, Matched: s.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead,
 				Discarded: s.Totals.Discarded, Waiting: s.Waiting, Off: s.Unbalanced,
 			})
 		}

@@ -118,17 +118,25 @@ func (l *Life) add(o *ledger.Outcome) {
 	l.Attempts = append(l.Attempts, a)
 }
 
+// clockSlack is by how much the times of the log and of the ledger may differ.
+const clockSlack = time.Second
+
 // outcomes gives the records of the ledger's history that may tell of what
-// happened to a sequence.
+// happened to a sequence; to all of them for 0.
 func (r *Router) outcomes(ctx context.Context, sequence uint64, take func(uint64, time.Time, *ledger.Record)) error {
-	var accepted time.Time
-	if entries, err := r.options.Log.Fetch(ctx, []uint64{sequence}); err == nil && len(entries) > 0 {
-		accepted = entries[0].Time.Add(-time.Minute) // the clocks may differ a little
-	}
-	return r.options.Ledger.ReadRecords(ctx, "", 1, func(position uint64, at time.Time, data []byte) error {
-		if at.Before(accepted) {
-			return nil
+	from := uint64(1)
+	if sequence > 0 {
+		entries, err := r.options.Log.Fetch(ctx, []uint64{sequence})
+		if err != nil {
+			return err
 		}
+		if len(entries) > 0 {
+			if from, err = r.options.Ledger.RecordSince(ctx, entries[0].Time.Add(-clockSlack)); err != nil {
+				return err
+			}
+		}
+	}
+	return r.options.Ledger.ReadRecords(ctx, "", from, func(position uint64, at time.Time, data []byte) error {
 		rec, err := r.codec.Decode(data)
 		if err != nil {
 			return err

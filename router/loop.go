@@ -78,7 +78,7 @@ func (u *run) announce(done chan error) {
 	u.wait.Go(func() {
 		select {
 		case <-done:
-			u.health.set("ledger", nil)
+			u.health.set("router", nil)
 			close(u.started)
 		case <-u.halt:
 		}

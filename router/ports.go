@@ -34,6 +34,9 @@ type Ledger interface {
 	// ReadRecords gives the records of a claim, or of all for "", up to the last
 	// one at the time of the call.
 	ReadRecords(ctx context.Context, claim string, from uint64, take func(sequence uint64, at time.Time, data []byte) error) error
+	// RecordSince returns the sequence of the first record that is not older than
+	// at, or the largest number when there is none.
+	RecordSince(ctx context.Context, at time.Time) (uint64, error)
 	AppendRecord(ctx context.Context, claim string, expect uint64, data []byte) (uint64, error)
 	AppendSnapshot(ctx context.Context, claim string, expect uint64, chunks [][]byte) (first, last uint64, err error)
 }

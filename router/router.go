@@ -102,7 +102,7 @@ func New(options Options) (*Router, error) {
 		queries: make(chan func(*core.Core)), started: make(chan struct{}), ended: make(chan struct{}),
 		observed: map[ledger.Key]about{},
 	}
-	r.health.set("ledger", errStarting)
+	r.health.set("router", errStarting)
 	if r.metrics, err = newMetrics(r, options.Metrics); err != nil {
 		return nil, err
 	}

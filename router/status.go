@@ -30,7 +30,9 @@ type Status struct {
 	// Waiting deliveries wait for a retry or a letter, Running ones are under
 	// way, Buffered ones are in memory and not attempted yet.
 	Waiting, Running, Buffered int
-	// The counts are of its whole life. Matched is what has passed Cursor.
+	// The counts are of its whole life: matched = delivered + dead + discarded +
+	// waiting. Deliveries that run or are buffered count when they are written
+	// down.
 	Matched, Delivered, Dead, Discarded uint64
 	// OldestWaiting is when the oldest event was accepted that is not settled;
 	// zero when there is none.
@@ -76,7 +78,7 @@ func status(s *core.Standing, last uint64) Status {
 	st := Status{
 		Name: s.Gate.Name, State: StateRunning, Start: s.Gate.Start, Cursor: s.Passed, Behind: s.Gate.Behind,
 		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
-		Matched: s.Totals.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
+		Matched: s.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
 	}
 	st.Lag = max(last, s.Read) - s.Read
 	if s.Gate.Behind && st.Lag > 0 {

@@ -260,7 +260,10 @@ type Standing struct {
 	// Passed is c(t), and Read the last sequence that it was offered.
 	Passed, Read uint64
 	Totals       ledger.Totals
-	Unbalanced   int64
+	// Matched counts what has ended or waits, plus Unbalanced: by how much what
+	// was matched and that differ, which is 0 unless there is a defect.
+	Matched    uint64
+	Unbalanced int64
 	// Waiting deliveries are in the ledger, Running ones under way, Buffered ones
 	// in memory and not attempted yet.
 	Waiting, Running, Buffered int
@@ -288,6 +291,7 @@ func (c *Core) Standings() []Standing {
 		if known := c.state.Triggers[t.id]; known != nil {
 			s.Passed, s.Totals, s.Waiting = c.state.Passed(known), known.Totals, known.Waiting
 			s.Unbalanced = off[t.id]
+			s.Matched = uint64(int64(known.Done+known.Dead+known.Discarded) + int64(known.Waiting) + s.Unbalanced)
 		}
 		all = append(all, s)
 	}
