@@ -28,11 +28,8 @@ const letterPace = 500 * time.Millisecond
 // holds up no other.
 func (u *run) writeLetters(ctx context.Context) {
 	var failed []core.WriteLetter
+	var again <-chan time.Time
 	for {
-		var again <-chan time.Time
-		if len(failed) > 0 {
-			again = time.After(letterPace)
-		}
 		var todo []core.WriteLetter
 		select {
 		case <-ctx.Done():
@@ -40,14 +37,17 @@ func (u *run) writeLetters(ctx context.Context) {
 		case <-u.letters.signal:
 			todo = slices.Clone(u.letters.take())
 		case <-again:
-			todo, failed = failed, nil
+			todo, failed, again = failed, nil, nil
 		}
 		slices.SortFunc(todo, func(a, b core.WriteLetter) int { return cmp.Compare(a.Key.Sequence, b.Key.Sequence) })
 		for batch := range slices.Chunk(todo, letterBatch) {
 			failed = append(failed, u.writeBatch(ctx, batch)...)
 		}
-		if len(failed) == 0 {
+		switch {
+		case len(failed) == 0:
 			u.recovered("letters")
+		case again == nil:
+			again = time.After(letterPace)
 		}
 	}
 }
@@ -60,7 +60,9 @@ func (u *run) writeBatch(ctx context.Context, batch []core.WriteLetter) (failed 
 	}
 	entries, err := u.options.Log.Fetch(ctx, slices.Compact(sequences))
 	if err != nil {
-		u.heldUp("letters", err)
+		if ctx.Err() == nil {
+			u.heldUp("letters", err)
+		}
 		return batch
 	}
 	bodies := map[uint64]*event.Entry{}
