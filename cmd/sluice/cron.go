@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -70,7 +66,7 @@ func (a *app) cronNext(flags *cronNext, args []string) error {
 	case flags.cases != "" && len(args) > 0:
 		return exitWithf(exitUsage, "give either an expression or --cases")
 	case flags.cases != "":
-		return a.cronCases(flags.cases)
+		return a.cases(flags.cases, func(line []byte) any { return answerCronCase(line) })
 	case len(args) != 1:
 		return exitWithf(exitUsage, "expected one expression, found %d arguments: put it in quotes, such as \"0 3 * * *\"", len(args))
 	case flags.output != "text" && flags.output != "json":
@@ -85,7 +81,7 @@ func (a *app) cronNext(flags *cronNext, args []string) error {
 		return exitWith(exitUsage, err)
 	}
 	if flags.output == "json" {
-		return writeCronLine(a.stdout, plan.report())
+		return writeLine(a.stdout, plan.report())
 	}
 	return plan.print(a.stdout)
 }
@@ -207,36 +203,6 @@ type cronAnswer struct {
 	Error string   `json:"error,omitempty"`
 }
 
-// cronCases answers each line of a file, as soon as it has read it.
-func (a *app) cronCases(path string) error {
-	input := a.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return exitWithf(exitNotFound, "there is no file %q", path)
-		} else if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }()
-		input = file
-	}
-	lines := bufio.NewReaderSize(input, 64<<10)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 {
-			if err := writeCronLine(a.stdout, answerCronCase(line)); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read the cases: %w", err)
-		}
-	}
-}
-
 // answerCronCase answers one line. Its errors begin with what is wrong: the
 // case, or one of its keys.
 func answerCronCase(line []byte) cronAnswer {
@@ -271,14 +237,4 @@ func answerCronCase(line []byte) cronAnswer {
 		answer.Next = append(answer.Next, tickText(tick))
 	}
 	return answer
-}
-
-// writeCronLine writes v as one line of JSON, at once.
-func writeCronLine(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("print the ticks: %w", err)
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -81,7 +80,7 @@ func (a *app) patternTest(flags *patternTest) error {
 		return err
 	}
 	if flags.cases != "" {
-		return a.patternCases(flags.cases)
+		return a.cases(flags.cases, func(line []byte) any { return answerCase(line) })
 	}
 	raw, err := a.readPatternFile(flags.pattern)
 	if err != nil {
@@ -108,9 +107,9 @@ func (a *app) patternVerdict(p *pattern.Pattern, doc *pattern.Doc, flags *patter
 	var err error
 	switch {
 	case flags.output == "json" && flags.explain:
-		err = writePatternLine(a.stdout, p.Explain(doc))
+		err = writeLine(a.stdout, p.Explain(doc))
 	case flags.output == "json":
-		err = writePatternLine(a.stdout, patternAnswer{Match: &match})
+		err = writeLine(a.stdout, patternAnswer{Match: &match})
 	case flags.explain:
 		yes, no := a.marks()
 		_, err = io.WriteString(a.stdout, p.Explain(doc).Text(yes, no))
@@ -183,39 +182,6 @@ type patternAnswer struct {
 	Error string `json:"error,omitempty"`
 }
 
-// patternCases answers each line of a file, as soon as it has read it.
-func (a *app) patternCases(path string) error {
-	if path == "-" {
-		return answerCases(a.stdin, a.stdout)
-	}
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return exitWithf(exitNotFound, "there is no file %q", path)
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(answerCases(file, a.stdout), file.Close())
-}
-
-func answerCases(input io.Reader, output io.Writer) error {
-	lines := bufio.NewReaderSize(input, 64<<10)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 {
-			if err := writePatternLine(output, answerCase(line)); err != nil {
-				return fmt.Errorf("writing an answer: %w", err)
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("reading the cases: %w", err)
-		}
-	}
-}
-
 // answerCase answers one line. Its errors begin with what is wrong: the case,
 // the pattern, or the event.
 func answerCase(line []byte) patternAnswer {
@@ -239,11 +205,4 @@ func answerCase(line []byte) patternAnswer {
 	}
 	match := p.Matches(doc)
 	return patternAnswer{Match: &match}
-}
-
-// writePatternLine writes v as one line of JSON, at once.
-func writePatternLine(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
 }

@@ -149,7 +149,7 @@ func TestPatternCasesAnswersAtOnce(t *testing.T) {
 	answers, answer := io.Pipe()
 	a := &app{stdin: questions, stdout: answer, stderr: io.Discard, lookup: os.LookupEnv}
 	done := make(chan error, 1)
-	go func() { done <- a.patternCases("-") }()
+	go func() { done <- a.cases("-", func(line []byte) any { return answerCase(line) }) }()
 	reader := bufio.NewReader(answers)
 	for range 3 {
 		if _, err := io.WriteString(ask, `{"event":{"a":1},"pattern":{"a":[1]}}`+"\n"); err != nil {
