@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"sluice/event"
 	"sluice/router"
 	"sluice/router/core"
+	"sluice/router/ledger"
 	"sluice/router/pattern"
 	"sluice/sinks"
 )
@@ -219,9 +221,9 @@ func TestLettersAfterTheLastAttempt(t *testing.T) {
 		attempts      int
 		reason, error string
 	}{
-		1: {3, ledgerExhausted, "out of order"},
-		2: {3, ledgerExhausted, "the attempt panicked: broken worker"},
-		3: {1, ledgerPermanent, "no such thing"},
+		1: {3, dlq.ReasonExhausted, "out of order"},
+		2: {3, dlq.ReasonExhausted, "the attempt panicked: broken worker"},
+		3: {1, dlq.ReasonPermanent, "no such thing"},
 	}
 	for sequence, w := range want {
 		id := event.DeliveryID{Incarnation: f.bus.Incarnation(), Sequence: sequence, Trigger: "fails"}
@@ -245,10 +247,15 @@ func TestLettersAfterTheLastAttempt(t *testing.T) {
 	}
 }
 
-const (
-	ledgerExhausted = "exhausted"
-	ledgerPermanent = "permanent"
-)
+// TestLettersHaveTheReasonsOfTheLedger: the ledger and the letters must know
+// nothing of each other, and use the same words.
+func TestLettersHaveTheReasonsOfTheLedger(t *testing.T) {
+	for _, reason := range []string{ledger.ReasonExhausted, ledger.ReasonPermanent, ledger.ReasonExpired, ledger.ReasonPoison} {
+		if !slices.Contains(dlq.Reasons(), reason) {
+			t.Errorf("letters know no reason %q, only %q", reason, dlq.Reasons())
+		}
+	}
+}
 
 // TestSlowTriggersHarmNobody shows I4: one hangs, one is paused, and the third
 // gets everything.

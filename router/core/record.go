@@ -133,9 +133,7 @@ func (c *Core) write() {
 	}
 	c.flight = c.build(final)
 	c.lastTime = c.now
-	records := c.flight.records()
-	c.flight.number = records[len(records)-1].Number
-	c.emit(Append{Number: c.flight.number, Records: records})
+	c.emit(Append{Number: c.flight.number, Records: c.flight.records()})
 }
 
 // snapshot appends what is durable, whole.
@@ -155,7 +153,7 @@ func (c *Core) build(final bool) *flight {
 		Snapshot: c.state.Snapshot, Low: c.state.Low(),
 	}
 	n := min(len(p.started), recordKeys)
-	f := &flight{number: r.Number, record: r, since: p.since, started: p.started[:n:n], tokens: p.tokens}
+	f := &flight{record: r, since: p.since, started: p.started[:n:n], tokens: p.tokens}
 	p.started, p.tokens = p.started[n:], nil
 	p.soon, p.later, p.since, p.aging = 0, 0, 0, 0
 	c.writeOutcomes(f)
@@ -169,7 +167,7 @@ func (c *Core) build(final bool) *flight {
 	f.gates, p.gates = p.gates, nil
 	c.writeGates(f)
 	c.split(f)
-	c.mark = r.Mark
+	f.number, c.mark = r.Number, r.Mark
 	if len(p.outcomes) == 0 {
 		p.soon = 0
 	}
@@ -298,10 +296,8 @@ func (c *Core) pass(r *ledger.Record) {
 		c.writeCursor(t, r)
 	}
 	c.active = slices.DeleteFunc(c.active, func(t *trigger) bool {
-		c.passTo(t, c.reach(t, r.Mark))
-		if t.passed > 0 {
-			r.Matched = append(r.Matched, ledger.Count{Trigger: t.id, N: t.passed})
-			t.passed = 0
+		if n := t.passTo(c.reach(t, r.Mark)); n > 0 {
+			r.Matched = append(r.Matched, ledger.Count{Trigger: t.id, N: n})
 		}
 		t.active = t.flow.len() > 0
 		return !t.active
@@ -320,13 +316,16 @@ func (c *Core) reach(t *trigger, mark uint64) uint64 {
 	}
 }
 
-func (c *Core) passTo(t *trigger, passed uint64) {
+// passTo drops what c(t) has passed, and returns how many of it are not counted
+// as matched yet.
+func (t *trigger) passTo(passed uint64) (matched uint64) {
 	for t.flow.len() > 0 && t.flow.first().key.Sequence <= passed {
 		if d := t.flow.pop(); !d.counted {
-			t.passed++
+			matched++
 		}
 		t.cleared = max(t.cleared-1, 0)
 	}
+	return matched
 }
 
 func (c *Core) writeCursor(t *trigger, r *ledger.Record) {

@@ -6,11 +6,9 @@ import "sort"
 // position on that matches something.
 type ring struct {
 	from    uint64 // everything from here up to the tail is covered
-	entries queue[ringEntry]
+	entries queue[Entry]
 	bytes   int
 }
-
-type ringEntry struct{ Entry }
 
 func (r *ring) reset(from uint64) { *r = ring{from: from} }
 
@@ -22,7 +20,7 @@ func (r *ring) add(in Matched, version uint64, options Options) {
 	}
 	for i := range in.Entries {
 		if len(in.Entries[i].Triggers) > 0 {
-			r.entries.push(ringEntry{in.Entries[i]})
+			r.entries.push(in.Entries[i])
 			r.bytes += in.Entries[i].Size
 		}
 	}
@@ -34,16 +32,16 @@ func (r *ring) add(in Matched, version uint64, options Options) {
 }
 
 // after returns the events above a sequence, ascending.
-func (r *ring) after(sequence uint64) []ringEntry {
+func (r *ring) after(sequence uint64) []Entry {
 	all := r.entries.all()
 	return all[sort.Search(len(all), func(i int) bool { return all[i].Sequence > sequence }):]
 }
 
-// body returns the event at a sequence, or nil.
+// at returns the event at a sequence, or nil.
 func (r *ring) at(sequence uint64) *Entry {
 	rest := r.after(sequence - 1)
 	if len(rest) == 0 || rest[0].Sequence != sequence {
 		return nil
 	}
-	return &rest[0].Entry
+	return &rest[0]
 }

@@ -41,8 +41,7 @@ type trigger struct {
 	short    int              // size of the event that there was no room for
 	delayed  int              // deliveries that wait for a retry or a letter
 	running  int
-	held     int // bytes of bodies
-	passed   uint64
+	held     int    // bytes of bodies
 	served   uint64 // when a sweep last reached it, in turns
 	quota    int    // how many more attempts are written down before they start
 	turn     bool
@@ -276,8 +275,10 @@ func (c *Core) mayOpen(t *trigger) bool {
 // join offers t what the ring has and t has not seen; with all of it, t is fed
 // by the shared reader again.
 func (c *Core) join(t *trigger) {
-	for _, e := range c.ring.after(t.read) {
-		if e.matches(t.id) && !c.offer(t, &e.Entry) {
+	missed := c.ring.after(t.read)
+	for i := range missed {
+		e := &missed[i]
+		if e.matches(t.id) && !c.offer(t, e) {
 			c.stay(t, e.Sequence-1)
 			return
 		}

@@ -67,7 +67,6 @@ const (
 	ReasonPoison    = "poison"    // it was under way when the router crashed, three times
 	ReasonRemoved   = "removed"   // its trigger left the configuration
 	ReasonMissing   = "missing"   // its event is not in the log any more
-	ReasonPurged    = "purged"    // somebody asked for it
 )
 
 // An Outcome is the end of an attempt or of a delivery. Times are Unix
