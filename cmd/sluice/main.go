@@ -104,6 +104,7 @@ func commands() []struct {
 		{groupRun, newUpCommand},
 		{groupRun, newDevCommand},
 		{groupRun, newSendCommand},
+		{groupLook, newReadyCommand},
 		{groupLook, newTailCommand},
 		{groupLook, newEventCommand},
 		{groupLook, newTriggersCommand},
