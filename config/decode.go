@@ -24,6 +24,7 @@ var (
 	nodeType     = reflect.TypeFor[NodeUnmarshaler]()
 	rawNodeType  = reflect.TypeFor[*Node]()
 	secretType   = reflect.TypeFor[Secret]()
+	secretsType  = reflect.TypeFor[Secrets]()
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
@@ -60,6 +61,8 @@ func (d *decoder) value(n *Node, v reflect.Value, at *path) bool {
 		return d.clear(n, at)
 	case v.Type() == secretType:
 		return d.secret(n, v.Addr().Interface().(*Secret), at)
+	case v.Type() == secretsType && n.kind != sequenceNode:
+		return d.oneSecret(n, v.Addr().Interface().(*Secrets), at)
 	case v.Type() == durationType:
 		return d.text(n, (*Duration)(v.Addr().Interface().(*time.Duration)), at)
 	case v.CanAddr() && v.Addr().Type().Implements(nodeType):

@@ -36,9 +36,12 @@ type File struct {
 	// relative paths in it are meant from.
 	Path, Dir string
 
-	Bus       Bus
-	Ingest    Ingest
-	Admin     Admin
+	Bus    Bus
+	Ingest Ingest
+	Admin  Admin
+	// Egress is how far the connections of sinks may go that do not say so
+	// themselves: "any" or "public". Default: any.
+	Egress    string
 	Sources   []Source
 	Functions []Function
 	Triggers  []Trigger

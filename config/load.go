@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Load reads and checks the file at path. Variables are found by lookup. The
@@ -106,6 +107,7 @@ func (r *reader) root(n *Node) {
 		Bus       raw `yaml:"bus"`
 		Ingest    raw `yaml:"ingest"`
 		Admin     raw `yaml:"admin"`
+		Egress    raw `yaml:"egress"`
 		Sources   raw `yaml:"sources"`
 		Functions raw `yaml:"functions"`
 		Triggers  raw `yaml:"triggers"`
@@ -116,6 +118,7 @@ func (r *reader) root(n *Node) {
 		return
 	}
 	r.settings(n, top)
+	r.egress(n.part("egress", top))
 	sources := r.named(n.part("sources", top), "source")
 	functions := r.named(n.part("functions", top), "function")
 	triggers := r.named(n.part("triggers", top), "trigger")
@@ -177,6 +180,18 @@ func (r *reader) settings(n *Node, top *path) {
 	f.Bus.resolve(f.Dir)
 	if p := n.part("admin", top); p.node != nil && samePort(f.Ingest.Listen, f.Admin.Listen) {
 		r.c.problem(p.node.At("listen"), p.at.sub("listen", Pos{}), fmt.Sprintf("ingest listens on %s already: take another port", quoteShort(f.Ingest.Listen)))
+	}
+}
+
+// egress reads the policy for the connections of all sinks.
+func (r *reader) egress(p part) {
+	const byDefault = "any"
+	r.file.Egress = byDefault
+	if p.node == nil || !r.into(p.node, &r.file.Egress, p.at) {
+		return
+	}
+	if allowed := []string{byDefault, "public"}; !slices.Contains(allowed, r.file.Egress) {
+		r.c.suggest(p.node.pos, p.at.String(), "expected any or public, found "+quoteShort(p.node.raw), r.c.nearest(r.file.Egress, allowed))
 	}
 }
 

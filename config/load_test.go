@@ -211,3 +211,53 @@ func TestHostileFiles(t *testing.T) {
 		})
 	}
 }
+
+// secretsSection has secrets as a sink may have them.
+type secretsSection struct {
+	Secret Secrets `yaml:"secret"`
+}
+
+func TestOneSecretOrSeveral(t *testing.T) {
+	kinds := testKinds()
+	kinds.Sinks["secrets"] = func() Section { return new(secretsSection) }
+	for written, want := range map[string]string{
+		"one":                  "one",
+		"[one]":                "one",
+		`[one, "${TWO}"]`:      "one two",
+		"{file: three}":        "three",
+		"[one, {file: three}]": "one three",
+		"[]":                   "",
+		"{fil: three}":         "f.yaml:2:36: functions.f.secrets.secret.fil: unknown key; did you mean \"file\"?",
+		"[one, [two]]":         "f.yaml:2:41: functions.f.secrets.secret[1]: expected text, or {file: path}, found a list",
+		"":                     "f.yaml:2:27: functions.f.secrets.secret: expected text, or {file: path}, found nothing",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "three"), []byte("three\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		text := "sources: {a: {http: {path: /a}}}\nfunctions: {f: {secrets: {secret: " + written + "}}}\n"
+		file, err := load("f.yaml", dir, text, kinds, environment(map[string]string{"TWO": "two"}))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), want+"\n") {
+				t.Errorf("%s:\n got %v\nwant %s", written, err, want)
+			}
+			continue
+		}
+		var got []string
+		for _, secret := range file.Functions[0].Sink.Section.(*secretsSection).Secret {
+			got = append(got, secret.Reveal())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", written, got, want)
+		}
+	}
+}
+
+func TestEgress(t *testing.T) {
+	for text, want := range map[string]string{"": "any", "egress: any\n": "any", "egress: public\n": "public"} {
+		file, err := load("f.yaml", t.TempDir(), text+"sources: {a: {http: {path: /a}}}\n", testKinds(), environment(nil))
+		if err != nil || file.Egress != want {
+			t.Errorf("%q: %v, %v", text, file, err)
+		}
+	}
+}

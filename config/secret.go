@@ -37,6 +37,16 @@ func (d *decoder) secret(n *Node, v *Secret, at *path) bool {
 	return true
 }
 
+// oneSecret decodes a secret where several may stand.
+func (d *decoder) oneSecret(n *Node, v *Secrets, at *path) bool {
+	all := make(Secrets, 1)
+	if !d.secret(n, &all[0], at) {
+		return false
+	}
+	*v = all
+	return true
+}
+
 // secretFile reads a secret from a file. The line end after it is not part of
 // the secret.
 func (d *decoder) secretFile(n *Node, name string, v *Secret, at *path) bool {

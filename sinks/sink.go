@@ -126,4 +126,7 @@ type Config interface {
 type Env struct {
 	Name   string // of the trigger or function that it serves
 	Logger *slog.Logger
+	// Egress is how far connections may go where the sink's own section does not
+	// say: the policy of the whole installation, "any" or "public".
+	Egress string
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -42,10 +43,7 @@ func (s *sink) settle(resp *fasthttp.Response) error {
 // describe says what was answered: the status, and the beginning of the body.
 func describe(resp *fasthttp.Response) error {
 	status := resp.StatusCode()
-	text := "answered " + strconv.Itoa(status)
-	if phrase := http.StatusText(status); phrase != "" {
-		text += " " + phrase
-	}
+	text := "answered " + statusText(status)
 	if status >= 300 && status < 400 {
 		return fmt.Errorf("%s to %s: redirects are never followed", text, excerpt(resp.Header.Peek("Location")))
 	}
@@ -53,6 +51,11 @@ func describe(resp *fasthttp.Response) error {
 		return fmt.Errorf("%s", text)
 	}
 	return fmt.Errorf("%s: %s", text, excerpt(resp.Body()))
+}
+
+// statusText returns a status code with its phrase, when it has one.
+func statusText(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 }
 
 // excerpt quotes the beginning of a foreign text.

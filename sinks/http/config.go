@@ -53,8 +53,10 @@ type Config struct {
 	// Headers are added to each request. Their values may be secrets.
 	Headers map[string]config.Secret `yaml:"headers"`
 	Auth    Auth                     `yaml:"auth"`
+	Sign    Sign                     `yaml:"sign"`
 	TLS     TLS                      `yaml:"tls"`
-	Egress  Egress                   `yaml:"egress"`
+	// Egress is empty for that of the whole installation.
+	Egress Egress `yaml:"egress"`
 	// MaxResponse is how much of an answer's body is kept, at most MaxResponse.
 	MaxResponse config.Size `yaml:"max_response"`
 	Status      Status      `yaml:"status"`
@@ -64,6 +66,7 @@ type Config struct {
 type Auth struct {
 	Bearer *Bearer `yaml:"bearer"`
 	Basic  *Basic  `yaml:"basic"`
+	OAuth  *OAuth  `yaml:"oauth"`
 }
 
 // Bearer is a bearer token (RFC 6750, section 2.1).
@@ -84,23 +87,24 @@ func Adapter() sinks.Adapter {
 
 // NewConfig returns a configuration with the defaults filled in.
 func NewConfig() *Config {
-	return &Config{Method: "POST", Mode: Binary, Egress: EgressAny, MaxResponse: DefaultMaxResponse}
+	return &Config{Method: "POST", Mode: Binary, MaxResponse: DefaultMaxResponse}
 }
 
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
-	parsed, urlErr := parseURL(c.URL)
+	parsed, urlErr := parseURL("url", c.URL)
 	_, tlsErr := c.TLS.load()
 	problems := []error{
 		urlErr,
 		oneOf("method", c.Method, "POST", "PUT"),
 		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw)),
-		oneOf("egress", string(c.Egress), string(EgressAny), string(EgressPublic)),
+		c.Egress.validate(),
 		c.Auth.validate(),
+		c.Sign.validate(),
 		tlsErr,
 		c.Status.validate(),
 	}
-	if parsed != nil && parsed.Scheme == "http" && c.TLS != (TLS{}) {
+	if parsed != nil && parsed.Scheme == "http" && c.TLS != (TLS{}) && !c.Auth.overTLS() {
 		problems = append(problems, config.Invalid("tls", "the url is http; write https, or leave tls out"))
 	}
 	if c.MaxResponse < 0 || c.MaxResponse > MaxResponse {
@@ -122,25 +126,25 @@ func oneOf(key, found string, allowed ...string) error {
 
 const wantURL = "write one such as http://127.0.0.1:7070/events"
 
-func parseURL(text string) (*url.URL, error) {
+func parseURL(key, text string) (*url.URL, error) {
 	if text == "" {
-		return nil, config.Invalid("url", "it is missing; %s", wantURL)
+		return nil, config.Invalid(key, "it is missing; %s", wantURL)
 	}
 	parsed, err := url.Parse(text)
 	if err != nil { // its message may repeat a password
-		return nil, config.Invalid("url", "it is not a URL; %s", wantURL)
+		return nil, config.Invalid(key, "it is not a URL; %s", wantURL)
 	}
 	switch {
 	case parsed.User != nil:
-		err = config.Invalid("url", "it has a user name in it; write it under auth")
+		err = config.Invalid(key, "it has a user name in it; write it under auth")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		err = config.Invalid("url", "found the scheme %q; write http or https", parsed.Scheme)
+		err = config.Invalid(key, "found the scheme %q; write http or https", parsed.Scheme)
 	case parsed.Hostname() == "":
-		err = config.Invalid("url", "found no host in %q; %s", text, wantURL)
+		err = config.Invalid(key, "found no host in %q; %s", text, wantURL)
 	case !httpguts.ValidHostHeader(parsed.Host) || !validPort(parsed):
-		err = config.Invalid("url", "found %q as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one", parsed.Host)
+		err = config.Invalid(key, "found %q as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one", parsed.Host)
 	case parsed.Fragment != "":
-		err = config.Invalid("url", "found the fragment %q, which is never sent; leave it out", "#"+parsed.Fragment)
+		err = config.Invalid(key, "found the fragment %q, which is never sent; leave it out", "#"+parsed.Fragment)
 	}
 	if err != nil {
 		return nil, err
@@ -183,6 +187,9 @@ func (c *Config) checkHeader(name, value string) error {
 	if strings.HasPrefix(lower, "ce-") || strings.HasPrefix(lower, "sluice-") {
 		return config.Invalid(key, "names that begin with ce- or sluice- are set by sluice; leave it out")
 	}
+	if strings.HasPrefix(lower, "webhook-") && c.Sign.StandardWebhooks != nil {
+		return config.Invalid(key, "sign sets it already; leave one of them out")
+	}
 	if lower == "authorization" && c.Auth != (Auth{}) {
 		return config.Invalid(key, "auth sets it already; leave one of them out")
 	}
@@ -200,9 +207,12 @@ func checkValue(key, value string) error {
 }
 
 func (a Auth) validate() error {
+	if found := a.kinds(); len(found) > 1 {
+		return config.Invalid("auth", "found %s; write one of them", strings.Join(found, " and "))
+	}
 	switch {
-	case a.Bearer != nil && a.Basic != nil:
-		return config.Invalid("auth", "found bearer and basic; write one of them")
+	case a.OAuth != nil:
+		return a.OAuth.validate()
 	case a.Bearer != nil && a.Bearer.Token.IsZero():
 		return config.Invalid("auth.bearer.token", "it is missing or empty")
 	case a.Bearer != nil:
@@ -216,10 +226,29 @@ func (a Auth) validate() error {
 	return nil
 }
 
+// kinds returns what stands there, in the order of the file's documentation.
+func (a Auth) kinds() (found []string) {
+	if a.Bearer != nil {
+		found = append(found, "bearer")
+	}
+	if a.Basic != nil {
+		found = append(found, "basic")
+	}
+	if a.OAuth != nil {
+		found = append(found, "oauth")
+	}
+	return found
+}
+
+// overTLS tells whether tokens are fetched over TLS.
+func (a Auth) overTLS() bool {
+	return a.OAuth != nil && strings.HasPrefix(strings.ToLower(a.OAuth.TokenURL), "https:")
+}
+
 // Sink builds the sink. It opens no connection.
 func (c *Config) Sink(env sinks.Env) (sinks.Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("the http sink of %q: %w", env.Name, err)
 	}
-	return newSink(c)
+	return newSink(c, env)
 }

@@ -3,6 +3,7 @@ package http_test
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -43,7 +44,7 @@ func TestBadConfigurations(t *testing.T) {
 		"fragment":      {url("http://a/#top"), `url: found the fragment "#top", which is never sent; leave it out`},
 		"method":        {func(c *sinkhttp.Config) { c.Method = "GET" }, `method: found "GET"; write POST or PUT`},
 		"mode":          {func(c *sinkhttp.Config) { c.Mode = "json" }, `mode: found "json"; write binary, structured or raw`},
-		"egress":        {func(c *sinkhttp.Config) { c.Egress = "" }, `egress: found ""; write any or public`},
+		"egress":        {func(c *sinkhttp.Config) { c.Egress = "all" }, `egress: found "all"; write any or public`},
 		"max_response":  {func(c *sinkhttp.Config) { c.MaxResponse = 2 << 20 }, "max_response: 2MiB is over the limit of 1MiB"},
 		"header name":   {header("X Key", "v"), `headers: found the name "X Key"; write letters, digits and hyphens`},
 		"header break":  {header("X-Key", "a\r\nb"), `headers.X-Key: found the control character '\r' at byte 1 of the value; leave it out`},
@@ -63,6 +64,22 @@ func TestBadConfigurations(t *testing.T) {
 		"no key":        {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile = junk }, "tls.key_file: it is missing beside cert_file"},
 		"no cert":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.KeyFile = junk }, "tls.cert_file: it is missing beside key_file"},
 		"junk cert":     {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile, c.TLS.KeyFile = junk, junk }, "tls.cert_file: tls: failed to find any PEM data in certificate input"},
+		"oauth, empty": {func(c *sinkhttp.Config) { c.Auth.OAuth = &sinkhttp.OAuth{} }, "auth.oauth.token_url: it is missing; " + wantURL +
+			"\nauth.oauth.client_id: it is missing or empty\nauth.oauth.client_secret: it is missing or empty"},
+		"oauth, scope":       {oauth(func(o *sinkhttp.OAuth) { o.Scopes = []string{"a", "b c"} }), `auth.oauth.scopes[1]: found "b c"; write printable ASCII without spaces, quotes and backslashes`},
+		"oauth, own param":   {oauth(func(o *sinkhttp.OAuth) { o.Params = map[string]string{"scope": "a"} }), "auth.oauth.params.scope: it has a key of its own: write scopes"},
+		"oauth, grant":       {oauth(func(o *sinkhttp.OAuth) { o.Params = map[string]string{"grant_type": "a"} }), "auth.oauth.params.grant_type: sluice sets it itself; leave it out"},
+		"oauth, client_auth": {oauth(func(o *sinkhttp.OAuth) { o.ClientAuth = "jwt" }), `auth.oauth.client_auth: found "jwt"; write basic or body`},
+		"oauth and bearer":   {func(c *sinkhttp.Config) { c.Auth = sinkhttp.Auth{OAuth: &sinkhttp.OAuth{}, Bearer: &sinkhttp.Bearer{}} }, "auth: found bearer and oauth; write one of them"},
+		"no secret":          {sign(), "sign.standard_webhooks.secret: it is missing; write whsec_ and the base64 of 24 to 64 random bytes"},
+		"plain secret":       {sign("hush"), "sign.standard_webhooks.secret: it does not begin with whsec_; write that and the base64 of 24 to 64 random bytes"},
+		"secret in hex":      {sign("whsec_abc-"), "sign.standard_webhooks.secret: what follows whsec_ is no base64"},
+		"short secret":       {sign(whsec(23)), "sign.standard_webhooks.secret: it has 23 bytes; use 24 to 64"},
+		"long old secret":    {sign(whsec(24), whsec(65)), "sign.standard_webhooks.secret[1]: it has 65 bytes; use 24 to 64"},
+		"signed twice": {func(c *sinkhttp.Config) {
+			header("Webhook-Id", "x")(c)
+			sign(whsec(64))(c)
+		}, "headers.Webhook-Id: sign sets it already; leave one of them out"},
 		"status twice": {func(c *sinkhttp.Config) {
 			c.Status = sinkhttp.Status{Done: codes(t, "404"), Dead: codes(t, "5xx", "404")}
 		}, "status.dead[1]: 404 is in done already; write it once"},
@@ -83,6 +100,28 @@ func TestBadConfigurations(t *testing.T) {
 			t.Errorf("%s: a sink was built", name)
 		}
 	}
+}
+
+// oauth returns a change that adds a valid section, but for what change does.
+func oauth(change func(*sinkhttp.OAuth)) func(*sinkhttp.Config) {
+	return func(c *sinkhttp.Config) {
+		c.Auth.OAuth = &sinkhttp.OAuth{TokenURL: "https://id.test/token", ClientID: "me", ClientSecret: config.NewSecret("s3cret")}
+		change(c.Auth.OAuth)
+	}
+}
+
+func sign(secrets ...string) func(*sinkhttp.Config) {
+	return func(c *sinkhttp.Config) {
+		c.Sign.StandardWebhooks = &sinkhttp.StandardWebhooks{}
+		for _, s := range secrets {
+			c.Sign.StandardWebhooks.Secret = append(c.Sign.StandardWebhooks.Secret, config.NewSecret(s))
+		}
+	}
+}
+
+// whsec returns a secret of so many bytes.
+func whsec(bytes int) string {
+	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", bytes)))
 }
 
 func TestStatusCodeText(t *testing.T) {

@@ -20,6 +20,14 @@ const (
 	EgressPublic Egress = "public"
 )
 
+// validate takes an empty one, which is the installation's.
+func (e Egress) validate() error {
+	if e == "" {
+		return nil
+	}
+	return oneOf("egress", string(e), string(EgressAny), string(EgressPublic))
+}
+
 // A RefusedError says that a Guard has refused to connect to an address.
 type RefusedError struct {
 	Addr netip.Addr

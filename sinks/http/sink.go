@@ -1,11 +1,13 @@
 package http
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -40,6 +42,8 @@ type sink struct {
 	template fasthttp.RequestHeader // never changed after newSink
 	mode     Mode
 	pool     *pool
+	signer   signer
+	tokens   *tokens // nil without OAuth
 	matrix   *matrix
 	keep     int // bytes of an answer's body
 }
@@ -47,12 +51,13 @@ type sink struct {
 var _ sinks.Closer = (*sink)(nil)
 
 // newSink builds the sink of a valid configuration.
-func newSink(c *Config) (*sink, error) {
-	parsed, err := parseURL(c.URL)
+func newSink(c *Config, env sinks.Env) (*sink, error) {
+	parsed, err := parseURL("url", c.URL)
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{address: address(parsed), dialer: NewGuard(c.Egress).Dialer(dialTimeout)}
+	guard := NewGuard(cmp.Or(c.Egress, Egress(env.Egress), EgressAny))
+	p := &pool{address: address(parsed), dialer: guard.Dialer(dialTimeout)}
 	if parsed.Scheme == "https" {
 		if p.tls, err = c.TLS.load(); err != nil {
 			return nil, err
@@ -62,6 +67,14 @@ func newSink(c *Config) (*sink, error) {
 		}
 	}
 	s := &sink{mode: c.Mode, pool: p, matrix: c.Status.matrix(), keep: int(c.MaxResponse)}
+	if s.signer, err = c.Sign.signer(); err != nil {
+		return nil, err
+	}
+	if c.Auth.OAuth != nil {
+		if s.tokens, err = newTokens(c.Auth.OAuth, guard, c.TLS); err != nil {
+			return nil, err
+		}
+	}
 	s.fillTemplate(c, parsed)
 	return s, nil
 }
@@ -98,6 +111,9 @@ func (s *sink) fillTemplate(c *Config, u *url.URL) {
 // Close closes the idle connections.
 func (s *sink) Close() error {
 	s.pool.close()
+	if s.tokens != nil {
+		s.tokens.close()
+	}
 	return nil
 }
 
@@ -127,7 +143,10 @@ func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery)
 	defer fasthttp.ReleaseResponse(resp)
 	resp.Header.SetNoDefaultContentType(true)
 	s.encode(req, a, d)
-	err := s.pool.exchange(ctx, req, resp)
+	if err := s.signer.sign(req, d.ID, time.Now()); err != nil {
+		return sinks.Response{}, sinks.Permanent(err)
+	}
+	err := s.send(ctx, req, resp)
 	if err != nil && !errors.Is(err, errCut) {
 		return sinks.Response{}, s.failure(ctx, err)
 	}
@@ -138,6 +157,31 @@ func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery)
 	return answer, s.settle(resp)
 }
 
+// send makes the exchange, with a token where one is needed. A token that is
+// refused is replaced, once, and the request sent again: whoever asks for
+// authentication has not begun to work on it.
+func (s *sink) send(ctx context.Context, req *fasthttp.Request, resp *fasthttp.Response) error {
+	if s.tokens == nil {
+		return s.pool.exchange(ctx, req, resp)
+	}
+	refused := ""
+	for {
+		header, err := s.tokens.get(ctx, refused)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", header)
+		err = s.pool.exchange(ctx, req, resp)
+		status := resp.StatusCode()
+		unauthorized := status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired
+		if err != nil || refused != "" || !unauthorized || s.matrix.of(status) == done {
+			return err
+		}
+		refused = header
+		resp.Reset()
+	}
+}
+
 // failure is the error of an exchange that brought no answer.
 func (s *sink) failure(ctx context.Context, err error) error {
 	var refused *RefusedError
@@ -145,6 +189,8 @@ func (s *sink) failure(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &refused):
 		return sinks.Permanent(err)
+	case isTokenError(err): // it says more than that the time was over
+		return err
 	case bounded && !time.Now().Before(deadline): // the context itself may be late
 		return fmt.Errorf("no answer within the attempt's time: %w", context.DeadlineExceeded)
 	case ctx.Err() != nil:

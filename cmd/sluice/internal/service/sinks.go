@@ -17,6 +17,7 @@ import (
 type lentSink struct {
 	inner  sinks.Sink
 	config config.Sink
+	egress string // of the whole installation
 
 	mu      sync.Mutex
 	using   int
@@ -80,11 +81,11 @@ func buildSinks(file *config.File, before sinkSet, logger *slog.Logger) (sinkSet
 	next := sinkSet{}
 	var problems []error
 	add := func(key, name string, wanted config.Sink) {
-		if old := before[key]; old != nil && old.config.Kind == wanted.Kind && sameSection(old.config.Section, wanted.Section) {
+		if old := before[key]; old != nil && old.egress == file.Egress && old.config.Kind == wanted.Kind && sameSection(old.config.Section, wanted.Section) {
 			next[key] = old
 			return
 		}
-		made, err := newSink(name, wanted, logger)
+		made, err := newSink(name, wanted, file.Egress, logger)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", key, err))
 			return
@@ -109,16 +110,16 @@ func buildSinks(file *config.File, before sinkSet, logger *slog.Logger) (sinkSet
 func functionKey(name string) string { return fmt.Sprintf("function %q", name) }
 func triggerKey(name string) string  { return fmt.Sprintf("trigger %q", name) }
 
-func newSink(name string, wanted config.Sink, logger *slog.Logger) (*lentSink, error) {
+func newSink(name string, wanted config.Sink, egress string, logger *slog.Logger) (*lentSink, error) {
 	section, ok := wanted.Section.(sinks.Config)
 	if !ok {
 		return nil, fmt.Errorf("its kind %q is no sink", wanted.Kind)
 	}
-	inner, err := section.Sink(sinks.Env{Name: name, Logger: logger})
+	inner, err := section.Sink(sinks.Env{Name: name, Logger: logger, Egress: egress})
 	if err != nil {
 		return nil, err
 	}
-	return &lentSink{inner: inner, config: wanted, closed: make(chan struct{})}, nil
+	return &lentSink{inner: inner, config: wanted, egress: egress, closed: make(chan struct{})}, nil
 }
 
 // of returns the sink of a trigger.
