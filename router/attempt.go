@@ -73,9 +73,12 @@ func classify(response sinks.Response, err error) core.Result {
 	}
 	var throttled *sinks.ThrottledError
 	var after *sinks.RetryAfterError
+	var gone *sinks.GoneError
 	switch {
 	case sinks.IsPermanent(err):
 		r.Class = core.Refused
+	case errors.As(err, &gone):
+		r.Class = core.Gone
 	case errors.As(err, &throttled):
 		r.Class, r.After = core.Busy, throttled.After
 	case errors.As(err, &after):

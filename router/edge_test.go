@@ -14,6 +14,7 @@ import (
 	"sluice/event"
 	"sluice/router"
 	"sluice/router/core"
+	"sluice/router/ledger"
 	"sluice/sinks"
 )
 
@@ -298,4 +299,49 @@ func TestCatchUpToADeletedEnd(t *testing.T) {
 
 func purgeTo(ctx context.Context, s jetstream.Stream, keep uint64) error {
 	return s.Purge(ctx, jetstream.WithPurgeSequence(keep))
+}
+
+// TestGoneUntilResumed: a trigger whose sink is gone is paused over a restart,
+// says why, and loses nothing.
+func TestGoneUntilResumed(t *testing.T) {
+	f := newFixture(t)
+	var got counter
+	var gone atomic.Bool
+	gone.Store(true)
+	deliver := func(ctx context.Context, d sinks.Delivery) error {
+		if gone.Load() {
+			return &sinks.GoneError{Err: errors.New("answered 410 Gone")}
+		}
+		return got.deliver(ctx, d)
+	}
+	r := f.start(trigger("t", deliver))
+	f.publish("s", 0, 100)
+	paused := func() *router.Status {
+		all, err := r.Triggers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &all[0]
+	}
+	eventually(t, "paused", func() bool { s := paused(); return s.State == router.StatePaused && s.Running == 0 })
+	before := paused().Pause
+	if before.Reason != ledger.PausedGone || before.Error != "answered 410 Gone" || time.Since(time.Unix(0, before.Since)) > time.Minute {
+		t.Errorf("the pause is %+v", before)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	gone.Store(false)
+	r = f.start(trigger("t", deliver))
+	f.publish("s", 100, 120)
+	if s := paused(); s.State != router.StatePaused || s.Pause != before || got.len() != 0 {
+		t.Errorf("after a restart: %+v, %d delivered", s, got.len())
+	}
+	if err := r.Resume(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all delivered", func() bool { return got.len() == 120 })
+	if a := r.conserved(t); a.Triggers[0].Delivered != 120 || a.Triggers[0].Dead != 0 {
+		t.Errorf("%+v", a)
+	}
 }

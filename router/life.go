@@ -100,7 +100,7 @@ func (l *Life) add(o *ledger.Outcome) {
 	} else if o.Kind == ledger.Dying {
 		l.State = o.Kind.String()
 	}
-	if o.Detail != nil && o.Detail.Reason != "" {
+	if o.Detail != nil && o.Detail.Reason != "" && o.Kind != ledger.Throttled {
 		l.Reason = o.Detail.Reason
 	}
 	if o.Kind == ledger.Dead || o.Kind == ledger.Discarded || o.Kind == ledger.Dying && o.Duration == 0 {

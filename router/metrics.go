@@ -65,7 +65,7 @@ var (
 	waitingDesc = prometheus.NewDesc("sluice_deliveries_waiting", "Deliveries that wait for a retry or a letter.", []string{"trigger"}, nil)
 	runningDesc = prometheus.NewDesc("sluice_attempts_running", "Attempts under way.", []string{"trigger"}, nil)
 	lagDesc     = prometheus.NewDesc("sluice_trigger_lag_events", "Positions of the log between a trigger that is behind and the end.", []string{"trigger"}, nil)
-	pausedDesc  = prometheus.NewDesc("sluice_trigger_paused", "1 when the trigger is paused.", []string{"trigger"}, nil)
+	pausedDesc  = prometheus.NewDesc("sluice_trigger_paused", "1 when the trigger is paused, with the reason: command, or gone when its sink has said that nobody is there.", []string{"trigger", "reason"}, nil)
 	totalDesc   = prometheus.NewDesc("sluice_deliveries_total", "Deliveries over the trigger's whole life: matched, delivered, dead, discarded.", []string{"trigger", "state"}, nil)
 )
 
@@ -86,8 +86,8 @@ func (s *standings) Collect(to chan<- prometheus.Metric) {
 	}
 	for i := range all {
 		t := &all[i]
-		gauge := func(d *prometheus.Desc, v float64) {
-			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, t.Name)
+		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{t.Name}, labels...)...)
 		}
 		gauge(waitingDesc, float64(t.Waiting))
 		gauge(runningDesc, float64(t.Running))
@@ -96,7 +96,7 @@ func (s *standings) Collect(to chan<- prometheus.Metric) {
 		if t.State == StatePaused {
 			paused = 1
 		}
-		gauge(pausedDesc, paused)
+		gauge(pausedDesc, paused, t.Pause.Reason)
 		for state, n := range map[string]uint64{"matched": t.Matched, "delivered": t.Delivered, "dead": t.Dead, "discarded": t.Discarded} {
 			to <- prometheus.MustNewConstMetric(totalDesc, prometheus.CounterValue, float64(n), t.Name, state)
 		}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"log/slog"
 	"time"
 
 	"sluice/event"
@@ -37,17 +38,34 @@ func (u *run) observe(out core.Append) {
 		return
 	}
 	for _, r := range out.Records {
+		u.reportGone(r.Pauses)
 		for i := range r.Outcomes {
 			u.observeOne(&r.Outcomes[i])
 		}
 	}
 }
 
-func (u *run) observeOne(o *ledger.Outcome) {
-	name := ""
-	if t := u.configured.Load().triggers[o.Key.Trigger]; t != nil {
-		name = t.Name
+// reportGone logs the triggers whose sinks have just said that nobody is there.
+func (u *run) reportGone(pauses []ledger.Pause) {
+	for i := range pauses {
+		p := &pauses[i]
+		if known := u.core.State().Triggers[p.Trigger]; p.Reason != ledger.PausedGone || known != nil && known.Pause.Since == p.Since {
+			continue
+		}
+		u.logger.Warn("trigger is paused: its sink is gone", slog.String("trigger", u.nameOf(p.Trigger)), slog.String("error", p.Error))
 	}
+}
+
+// nameOf returns the name of a configured trigger.
+func (u *run) nameOf(number uint32) string {
+	if t := u.configured.Load().triggers[number]; t != nil {
+		return t.Name
+	}
+	return ""
+}
+
+func (u *run) observeOne(o *ledger.Outcome) {
+	name := u.nameOf(o.Key.Trigger)
 	u.metrics.outcome(name, o)
 	if u.options.Observe == nil {
 		return

@@ -25,6 +25,9 @@ type Status struct {
 	// up to which all its deliveries are settled or wait.
 	Start, Cursor uint64
 	Behind        bool
+	// Pause says since when and why it is paused; its Since is 0 when that is
+	// not known.
+	Pause ledger.Pause
 	// Lag is how many positions of the log it has not been offered yet.
 	Lag uint64
 	// Waiting deliveries wait for a retry or a letter, Running ones are under
@@ -76,7 +79,7 @@ func (r *Router) standing(ctx context.Context, oldest *[]uint64) ([]Status, erro
 
 func status(s *core.Standing, last uint64) Status {
 	st := Status{
-		Name: s.Gate.Name, State: StateRunning, Start: s.Gate.Start, Cursor: s.Passed, Behind: s.Gate.Behind,
+		Name: s.Gate.Name, State: StateRunning, Start: s.Gate.Start, Cursor: s.Passed, Behind: s.Gate.Behind, Pause: s.Pause,
 		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
 		Matched: s.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
 	}

@@ -17,8 +17,8 @@ import (
 // done; it may be called by many goroutines at once.
 //
 // A nil error means that every delivery of the attempt is done. A plain error
-// means: try again later. [PermanentError], [RetryAfterError], [ThrottledError]
-// and [PartialError] say more. The response is recorded with either.
+// means: try again later. [PermanentError], [RetryAfterError], [ThrottledError],
+// [GoneError] and [PartialError] say more. The response is recorded with either.
 type Sink interface {
 	Deliver(ctx context.Context, attempt Attempt) (Response, error)
 }
@@ -81,6 +81,14 @@ type ThrottledError struct {
 
 func (e *ThrottledError) Error() string { return e.Err.Error() }
 func (e *ThrottledError) Unwrap() error { return e.Err }
+
+// A GoneError says that nobody takes deliveries there any more. The trigger is
+// paused until somebody resumes it; the delivery waits, and this was no attempt
+// of it.
+type GoneError struct{ Err error }
+
+func (e *GoneError) Error() string { return e.Err.Error() }
+func (e *GoneError) Unwrap() error { return e.Err }
 
 // A PartialError says item by item what failed. Deliveries whose index is not
 // among Failed are done.

@@ -9,6 +9,7 @@ import (
 
 	"sluice/event"
 	"sluice/router"
+	"sluice/router/ledger"
 )
 
 // devLines is how many lines may wait for a terminal that does not take them.
@@ -107,6 +108,9 @@ func outcomeText(p paint, o *router.Observation) string {
 	case "retry":
 		return p.yellow(fmt.Sprintf("↻ attempt %d failed", o.Attempt)) + facts + "  again in " + span(o.RetryIn) + problem
 	case "throttled":
+		if o.Reason == ledger.PausedGone {
+			return p.yellow("⏸ the sink is gone, the trigger is paused") + facts + problem
+		}
 		return p.yellow("↻ no room") + facts + "  again in " + span(o.RetryIn) + problem
 	case "dying":
 		return p.red(fmt.Sprintf("✗ attempt %d failed, the last one (%s)", o.Attempt, o.Reason)) + facts + problem

@@ -179,6 +179,8 @@ func attemptRow(a *admin.Attempt, now time.Time) []string {
 		outcome = "delivered"
 	case outcome == "dying":
 		outcome = "failed, the last"
+	case outcome == "throttled":
+		outcome = "not counted"
 	case !a.Due.IsZero():
 		outcome = "failed, next at " + clock(a.Due, now)
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/admin"
+	"sluice/router/ledger"
 )
 
 func newTriggersCommand(app *app) *cobra.Command {
@@ -20,7 +22,8 @@ func newTriggersCommand(app *app) *cobra.Command {
 
 A trigger that is behind works through the log by itself and has LAG events to
 go. WAITING deliveries have failed and will be attempted again. OLDEST is when
-the oldest event was accepted that is not settled.`,
+the oldest event was accepted that is not settled. Below stands why triggers are
+paused, and since when.`,
 			Example: "  sluice triggers list\n  sluice triggers list -o json",
 		}, listTriggers),
 		app.asks(&cobra.Command{
@@ -57,7 +60,26 @@ func listTriggers(ctx context.Context, q *question, _ []string) error {
 	for i := range all {
 		rows = append(rows, triggerRow(&all[i], now))
 	}
-	return table(q.out, []string{"TRIGGER", "STATE", "MATCHED", "DELIVERED", "DEAD", "DISCARDED", "RUNNING", "WAITING", "LAG", "OLDEST"}, rows)
+	if err := table(q.out, []string{"TRIGGER", "STATE", "MATCHED", "DELIVERED", "DEAD", "DISCARDED", "RUNNING", "WAITING", "LAG", "OLDEST"}, rows); err != nil {
+		return err
+	}
+	printPauses(q.out, all, now)
+	return nil
+}
+
+// printPauses says why triggers are paused, and since when.
+func printPauses(w io.Writer, all []admin.Trigger, now time.Time) {
+	for i := range all {
+		p := all[i].Paused
+		switch {
+		case p == nil:
+		case p.Reason == ledger.PausedGone:
+			_, _ = fmt.Fprintf(w, "\n%s was paused %s: its sink is gone: %s\n    when it is there again: sluice triggers resume %s\n",
+				all[i].Name, ago(p.Since, now), clean(p.Error, 0), all[i].Name)
+		default:
+			_, _ = fmt.Fprintf(w, "\n%s was paused %s, by command\n", all[i].Name, ago(p.Since, now))
+		}
+	}
 }
 
 func triggerRow(t *admin.Trigger, now time.Time) []string {

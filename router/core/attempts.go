@@ -135,6 +135,9 @@ func (c *Core) finished(in Finished) {
 	}
 	c.release(d)
 	c.touch(t)
+	if r.Class == Gone {
+		c.gone(t, r)
+	}
 	v := decide(r, d.attempts+1, time.Duration(c.now-d.first), t.config.Retry)
 	o := ledger.Outcome{Key: d.key, Kind: v.Kind, Attempt: d.attempts + 1, Time: c.now, Duration: int64(r.Duration), Status: r.Status}
 	if v.Kind != ledger.Throttled {

@@ -219,15 +219,33 @@ func (c *Core) pause(name string, paused bool, token any) {
 		c.emit(Acknowledge{Token: token, Err: ErrUnknownTrigger})
 		return
 	}
-	if t.gate.Paused != paused {
-		t.gate.Paused = paused
-		if paused {
-			c.shut(t, c.tail)
-		}
+	switch {
+	case t.gate.Paused == paused:
+	case paused:
+		c.halt(t, ledger.Pause{Reason: ledger.PausedByCommand})
+	default:
+		t.gate.Paused, t.pause, t.resumed = false, ledger.Pause{}, c.now
 		c.changed(t)
 		c.touch(t)
 	}
 	c.acknowledge(token)
+}
+
+// halt closes the gate of t until somebody resumes it.
+func (c *Core) halt(t *trigger, why ledger.Pause) {
+	why.Trigger, why.Since = t.id, c.now
+	t.gate.Paused, t.pause = true, why
+	c.shut(t, c.tail)
+	c.changed(t)
+	c.touch(t)
+}
+
+// gone pauses a trigger whose sink says that nobody is there any more, unless
+// the attempt is older than the last resume.
+func (c *Core) gone(t *trigger, r Result) {
+	if !t.gate.Paused && c.now-int64(r.Duration) >= t.resumed {
+		c.halt(t, ledger.Pause{Reason: ledger.PausedGone, Error: r.Error})
+	}
 }
 
 func (c *Core) acknowledge(token any) {

@@ -104,7 +104,7 @@ func suspect(state *ledger.State, crashed bool) {
 
 // adopt takes over a trigger that the ledger knows.
 func (c *Core) adopt(known *ledger.Trigger) *trigger {
-	t := &trigger{id: known.Trigger, gate: known.Gate, durable: true, recorded: known.Cursor}
+	t := &trigger{id: known.Trigger, gate: known.Gate, pause: known.Pause, durable: true, recorded: known.Cursor}
 	t.read = known.Cursor
 	if settled := known.Known.All(); len(settled) > 0 {
 		c.recovered = max(c.recovered, settled[len(settled)-1])
@@ -256,6 +256,7 @@ func compareKeys(a, b ledger.Key) int {
 type Standing struct {
 	ID         uint32
 	Gate       ledger.Gate
+	Pause      ledger.Pause
 	Configured bool
 	// Passed is c(t), and Read the last sequence that it was offered.
 	Passed, Read uint64
@@ -282,7 +283,7 @@ func (c *Core) Standings() []Standing {
 	}
 	for _, t := range c.order {
 		s := Standing{
-			ID: t.id, Gate: t.gate, Configured: t.configured, Read: c.tail,
+			ID: t.id, Gate: t.gate, Pause: t.pause, Configured: t.configured, Read: c.tail,
 			Running: t.running, Buffered: t.buffered.len() + t.loaded.len() + t.suspects.len(), Oldest: oldest[t],
 		}
 		if t.gate.Behind && !t.live {

@@ -25,6 +25,7 @@ const (
 	Failed          // another attempt may succeed
 	Refused         // no other attempt can succeed
 	Busy            // the sink had no room: this was no attempt
+	Gone            // nobody is there any more: the trigger is paused, and this was no attempt
 )
 
 // A Result is how an attempt ended, with what is random about its future.
@@ -41,7 +42,7 @@ type Result struct {
 type Verdict struct {
 	Kind   ledger.Kind // Done, Retry, Throttled or Dying
 	Delay  time.Duration
-	Reason string // of Dying
+	Reason string // of Dying, and of Throttled when the sink is gone
 }
 
 // decide says what becomes of a delivery whose attempt of this number has
@@ -56,6 +57,8 @@ func decide(r Result, attempt int, waited time.Duration, p RetryPolicy) Verdict 
 		if attempt >= p.Attempts {
 			return Verdict{Kind: ledger.Dying, Reason: ledger.ReasonExhausted}
 		}
+	case Gone:
+		return Verdict{Kind: ledger.Throttled, Reason: ledger.PausedGone}
 	case Busy:
 	}
 	v := Verdict{Kind: ledger.Retry, Delay: delay(r, attempt, p)}

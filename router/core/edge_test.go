@@ -436,3 +436,48 @@ func TestStartedFits(t *testing.T) {
 		t.Errorf("a record of %d bytes", r.largest)
 	}
 }
+
+// TestAGoneSink pauses the trigger with what it has said; the delivery that met
+// it waits, and this was no attempt of it.
+func TestAGoneSink(t *testing.T) {
+	r := newHand(t, fresh(), 0, core.Options{})
+	r.step(core.Configure{Version: 1, Triggers: triggers(1, core.RetryPolicy{Attempts: 1, Initial: time.Second, Max: time.Second, MaxAge: time.Hour})})
+	r.pass(time.Second)
+	r.match(entry(1, 10, 1), entry(2, 10, 1), entry(3, 10, 1))
+	gone := core.Result{Class: core.Gone, Status: 410, Error: "answered 410 Gone", Duration: time.Millisecond}
+	under := r.starts
+	r.starts = nil
+	r.step(core.Finished{Key: under[0].Key, Result: gone})
+	at := r.now
+	r.pass(time.Second)
+	r.step(core.Finished{Key: under[1].Key, Result: gone})
+	r.pass(2 * time.Hour)
+	if len(under) != 2 || len(r.starts) != 0 || len(r.letters) != 0 {
+		t.Fatalf("%d attempts before, %d after, %d letters", len(under), len(r.starts), len(r.letters))
+	}
+	known := r.core.State().Triggers[1]
+	want := ledger.Pause{Trigger: 1, Since: at.UnixNano(), Reason: ledger.PausedGone, Error: "answered 410 Gone"}
+	if !known.Paused || known.Pause != want || r.fold.State().Triggers[1].Pause != want {
+		t.Errorf("the pause is %+v, want %+v", known.Pause, want)
+	}
+	for _, w := range r.core.State().Waiting {
+		if w.Attempts != 0 || w.Dying {
+			t.Errorf("what waits is %+v", w)
+		}
+	}
+	r.step(core.Resume{Name: "t0", Token: 1})
+	r.pass(time.Second)
+	for _, read := range r.reads {
+		r.step(core.Swept{From: read.From, To: 3, Version: 1, Entries: []core.Entry{entry(3, 10, 1)}})
+	}
+	if len(r.starts) != 2 || r.starts[0].Attempt != 1 || r.core.State().Triggers[1].Pause != (ledger.Pause{}) {
+		t.Errorf("after the resume: %+v, %+v", r.starts, r.core.State().Triggers[1].Pause)
+	}
+	late := gone
+	late.Duration = time.Minute // it began before the resume
+	r.step(core.Finished{Key: r.starts[0].Key, Result: late})
+	r.pass(time.Second)
+	if r.core.State().Triggers[1].Paused {
+		t.Error("an attempt from before the resume has paused the trigger again")
+	}
+}

@@ -181,11 +181,24 @@ func (c *Core) split(f *flight) {
 	for len(r.Gates) > recordGates {
 		f.before = append(f.before, &ledger.Record{
 			Format: r.Format, Claim: r.Claim, Number: r.Number, Time: r.Time, Snapshot: r.Snapshot, Low: r.Low,
-			Mark: c.mark, Gates: r.Gates[:recordGates:recordGates],
+			Mark: c.mark, Gates: r.Gates[:recordGates:recordGates], Pauses: c.pauses(r.Gates[:recordGates]),
 		})
 		r.Gates = r.Gates[recordGates:]
 		r.Number++
 	}
+	r.Pauses = c.pauses(r.Gates)
+}
+
+// pauses returns why those are paused that are, as far as it is known: what
+// earlier versions have written does not say.
+func (c *Core) pauses(gates []ledger.Gate) (all []ledger.Pause) {
+	for i := range gates {
+		t := c.triggers[gates[i].Trigger] // nil for one that is dropped with this record
+		if gates[i].Paused && t != nil && t.pause.Since != 0 {
+			all = append(all, t.pause)
+		}
+	}
+	return all
 }
 
 // writeOutcomes moves outcomes into the record, as many as it may hold.

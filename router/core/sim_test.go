@@ -88,7 +88,8 @@ func TestSimulationCatches(t *testing.T) {
 				r.Outcomes = r.Outcomes[:n-1]
 			}
 		},
-		"does not write down suspects": func(_ *world, r *ledger.Record) { r.Started = nil },
+		"forgets why a trigger is paused": func(_ *world, r *ledger.Record) { r.Pauses = nil },
+		"does not write down suspects":    func(_ *world, r *ledger.Record) { r.Started = nil },
 	}
 	for name, tamper := range broken {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,9 @@ type trigger struct {
 	id     uint32
 	config Trigger
 	gate   ledger.Gate // as it stands now; the ledger's may be older
+	pause  ledger.Pause
+	// resumed is when a pause was last taken back.
+	resumed int64
 	// changed: the gate is to be written.
 	changed bool
 	// durable: the ledger knows where the trigger starts, so that attempts may

@@ -18,7 +18,7 @@ func (w *world) command() {
 	case 0:
 		w.step(core.Pause{Name: name, Token: name})
 	case 1:
-		w.step(core.Resume{Name: name, Token: name})
+		w.resume(name)
 	case 2:
 		w.reconfigure(name)
 	default:
@@ -116,8 +116,17 @@ func (w *world) settleAll(moods func(string) mood) {
 
 func (w *world) resumeAll() {
 	for _, name := range w.names {
-		w.step(core.Resume{Name: name, Token: name})
+		w.resume(name)
 	}
+}
+
+func (w *world) resume(name string) {
+	for _, s := range w.core.Standings() {
+		if s.Gate.Name == name {
+			w.gone[s.ID] = false
+		}
+	}
+	w.step(core.Resume{Name: name, Token: name})
 }
 
 // quiet tells whether there is nothing left to do.

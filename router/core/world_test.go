@@ -31,10 +31,12 @@ type world struct {
 	away     []string          // that have left the configuration
 	created  int
 	mood     map[string]mood
+	gone     map[uint32]bool // triggers that met a sink which is gone, until they are resumed
 	version  uint64
 	renamed  map[string][]string // the names that triggers had before
 	indexes  map[uint64]index
-	started  map[string]int // attempts by delivery
+	started  map[string]int      // attempts by delivery
+	begun    map[ledger.Key]bool // written down as about to be attempted
 	settled  map[string]ledger.Kind
 	poisoned map[string]int // crashes by poison event
 
@@ -66,8 +68,8 @@ type message struct {
 
 // A mood is how a trigger's sink behaves.
 type mood struct {
-	fail, refuse, busy float64
-	hangs              bool
+	fail, refuse, busy, gone float64
+	hangs                    bool
 }
 
 var calm = mood{}
@@ -81,8 +83,8 @@ func newWorld(seed uint64) *world {
 	}
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
-		letters: map[string]int{}, prints: map[string]string{}, mood: map[string]mood{},
-		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
+		letters: map[string]int{}, prints: map[string]string{}, mood: map[string]mood{}, gone: map[uint32]bool{},
+		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, begun: map[ledger.Key]bool{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
 	w.budget = []int{8 << 10, 8 << 10, 4 << 10, 2 << 10}[w.rng.IntN(4)]
 	for i := range 1 + w.rng.IntN(5) {
@@ -95,7 +97,7 @@ func (w *world) addTrigger(name string) {
 	w.names = append(w.names, name)
 	w.prints[name] = string(rune('f' + w.rng.IntN(3)))
 	w.created++
-	w.mood[name] = mood{fail: w.rng.Float64() * 0.6, refuse: w.rng.Float64() * 0.1, busy: w.rng.Float64() * 0.2, hangs: w.rng.IntN(6) == 0}
+	w.mood[name] = mood{fail: w.rng.Float64() * 0.6, refuse: w.rng.Float64() * 0.1, busy: w.rng.Float64() * 0.2, gone: w.rng.Float64() * 0.05, hangs: w.rng.IntN(6) == 0}
 }
 
 func (w *world) failf(format string, args ...any) {
@@ -148,6 +150,13 @@ func (w *world) open() {
 	state.Claim, state.Number, state.Sealed = w.claim, 0, false
 	w.tail = state.Mark
 	w.append, w.read, w.fetch, w.pending, w.attempts, w.stopped = nil, nil, nil, nil, nil, false
+	w.gone, w.begun = map[uint32]bool{}, map[ledger.Key]bool{}
+	for _, t := range state.Triggers {
+		if t.Paused != (t.Pause.Since != 0) {
+			w.failf("trigger %s is paused: %v, and why is %+v", t.Name, t.Paused, t.Pause)
+		}
+		w.gone[t.Trigger] = t.Pause.Reason == ledger.PausedGone
+	}
 	w.core = core.Open(state, w.next-1, w.options())
 	w.step(w.configuration(nil))
 }
@@ -284,6 +293,9 @@ func (w *world) checkStart(s core.Start) {
 	if s.Body != s.Key.Sequence {
 		w.failf("%s is attempted with the body of %v", id, s.Body)
 	}
+	if w.gone[s.Key.Trigger] && !w.begun[s.Key] {
+		w.failf("%s is attempted although its sink is gone", id)
+	}
 	w.started[id]++
 }
 
@@ -387,6 +399,9 @@ func (w *world) land() (core.Appended, bool) {
 
 // observe checks what has become durable: no end without what replaces it.
 func (w *world) observe(r *ledger.Record) {
+	for _, key := range r.Started {
+		w.begun[key] = true
+	}
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
 		id := w.id(o.Key)
@@ -431,6 +446,9 @@ func (w *world) putLetter(l core.WriteLetter) {
 	if l.Reason == "" || l.Reason != ledger.ReasonPoison && len(l.History) == 0 {
 		w.failf("letter of %s without a reason or attempts: %q %v", w.id(l.Key), l.Reason, l.History)
 	}
+	if n := len(l.History); n > 0 && l.Reason != ledger.ReasonPoison && l.History[n-1].Status == statusGone {
+		w.failf("%s is dead because its sink is gone", w.id(l.Key))
+	}
 }
 
 // finish ends one attempt; it returns false when that crashed the process.
@@ -453,9 +471,15 @@ func (w *world) finish() bool {
 		return true
 	}
 	w.attempts = slices.Delete(w.attempts, at, at+1)
-	w.step(core.Finished{Key: s.Key, Result: w.result(m)})
+	r := w.result(m)
+	if r.Class == core.Gone {
+		w.gone[s.Key.Trigger] = true
+	}
+	w.step(core.Finished{Key: s.Key, Result: r})
 	return true
 }
+
+const statusGone = 410
 
 func (w *world) result(m mood) core.Result {
 	r := core.Result{Class: core.Succeeded, Status: 200, Duration: time.Millisecond, Jitter: w.rng.Float64()}
@@ -466,6 +490,8 @@ func (w *world) result(m mood) core.Result {
 		r.Class, r.Status, r.Error = core.Refused, 400, "refused"
 	case draw < m.fail+m.refuse+m.busy:
 		r.Class, r.Status, r.Error = core.Busy, 429, "busy"
+	case draw < m.fail+m.refuse+m.busy+m.gone:
+		r.Class, r.Status, r.Error, r.Duration = core.Gone, statusGone, "gone", 0
 	}
 	return r
 }

@@ -78,6 +78,10 @@ func (s *State) Chunks(claim, number uint64, now int64) []*Record {
 		t := s.Triggers[id]
 		b.chunk.Triggers = append(b.chunk.Triggers, standing{Gate: t.Gate, Totals: t.Totals, Waiting: t.Waiting})
 		b.grew(128 + len(t.Name) + len(t.Fingerprint))
+		if t.Paused && t.Pause.Since != 0 {
+			b.chunk.Pauses = append(b.chunk.Pauses, t.Pause)
+			b.grew(32 + len(t.Pause.Error))
+		}
 		for _, sequence := range t.Settled.All() {
 			b.chunk.Settled = append(b.chunk.Settled, Key{Trigger: id, Sequence: sequence})
 			b.grew(12)
@@ -200,6 +204,9 @@ func (s *State) merge(c *Chunk) error {
 		return err
 	}
 	if err := s.mergeAhead(c.Known, func(t *Trigger) *Sequences { return &t.Known }); err != nil {
+		return err
+	}
+	if err := s.pauses(c.Pauses); err != nil {
 		return err
 	}
 	for _, w := range c.Waiting {

@@ -31,8 +31,8 @@ func sample(tb testing.TB) *ledger.State {
 	records := []*ledger.Record{
 		{Number: 1, Mark: 0, Gates: []ledger.Gate{
 			{Trigger: 1, Name: "a", Fingerprint: "f", Start: 1, Since: 1},
-			{Trigger: 2, Name: "b", Fingerprint: "g", Start: 1, Since: 1, Behind: true, Cursor: 0},
-		}},
+			{Trigger: 2, Name: "b", Fingerprint: "g", Start: 1, Since: 1, Behind: true, Cursor: 0, Paused: true},
+		}, Pauses: []ledger.Pause{{Trigger: 2, Since: 77, Reason: ledger.PausedGone, Error: "answered 410 Gone"}}},
 		{Number: 2, Mark: 4, Waiting: []ledger.Key{{Trigger: 1, Sequence: 2}}, Outcomes: []ledger.Outcome{
 			{Key: ledger.Key{Trigger: 1, Sequence: 1}, Kind: ledger.Done, Attempt: 1, Status: 200},
 			{Key: ledger.Key{Trigger: 1, Sequence: 9}, Kind: ledger.Done, Attempt: 1},
@@ -228,4 +228,38 @@ func TestSequences(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPausesOfEarlierVersions: records from before pauses had reasons are read,
+// and a gate that is open again forgets them.
+func TestPausesOfEarlierVersions(t *testing.T) {
+	s := ledger.NewState("inc")
+	paused := ledger.Gate{Trigger: 1, Name: "a", Start: 1, Paused: true}
+	open := ledger.Gate{Trigger: 1, Name: "a", Start: 1}
+	why := ledger.Pause{Trigger: 1, Since: 5, Reason: ledger.PausedByCommand}
+	for i, step := range []struct {
+		record ledger.Record
+		want   ledger.Pause
+	}{
+		{ledger.Record{Gates: []ledger.Gate{paused}}, ledger.Pause{}},
+		{ledger.Record{Gates: []ledger.Gate{paused}, Pauses: []ledger.Pause{why}}, why},
+		{ledger.Record{Gates: []ledger.Gate{paused}}, why},
+		{ledger.Record{Gates: []ledger.Gate{open}}, ledger.Pause{}},
+	} {
+		step.record.Format, step.record.Number = ledger.Format, uint64(i+1)
+		data, err := codec(t).Encode(&step.record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := codec(t).Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Apply(read); err != nil || s.Triggers[1].Pause != step.want {
+			t.Errorf("after record %d: %+v, %v", i+1, s.Triggers[1].Pause, err)
+		}
+	}
+	if err := s.Apply(&ledger.Record{Number: 5, Pauses: []ledger.Pause{why}}); err == nil {
+		t.Error("a pause of a trigger that is not paused was taken")
+	}
 }

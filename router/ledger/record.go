@@ -86,7 +86,7 @@ type Outcome struct {
 type Detail struct {
 	_      struct{} `cbor:",toarray"`
 	Due    int64    // of a retry: when the next attempt may start
-	Reason string   // of dying and discarded
+	Reason string   // of dying and discarded, and of throttled when the sink is gone
 	Error  string   // of a failed attempt, shortened
 }
 
@@ -102,6 +102,23 @@ type Gate struct {
 	Cursor      uint64 // c(t) while behind
 	Paused      bool
 	Removed     int64 // when it left the configuration; 0: it has not
+}
+
+// The reasons of pauses.
+const (
+	PausedByCommand = "command" // somebody has paused it
+	PausedGone      = "gone"    // its sink has said that nobody is there any more
+)
+
+// A Pause says since when a trigger is paused, and why. It is written beside its
+// gate, and holds until a gate is written that is not paused. Records from
+// before there were any have none.
+type Pause struct {
+	_       struct{} `cbor:",toarray"`
+	Trigger uint32
+	Since   int64 // Unix nanoseconds
+	Reason  string
+	Error   string // what the sink has said, shortened
 }
 
 // A Cursor is the progress of one trigger that is behind.
@@ -138,6 +155,7 @@ type Record struct {
 	Stopped  bool      `cbor:"14,keyasint,omitempty"` // the last record of an orderly stop
 	Sealed   bool      `cbor:"15,keyasint,omitempty"` // appended by who takes over: nothing follows
 	Chunk    *Chunk    `cbor:"16,keyasint,omitempty"` // a part of a snapshot
+	Pauses   []Pause   `cbor:"17,keyasint,omitempty"` // of the gates that are paused
 }
 
 // A Chunk is a part of a snapshot. Together the chunks of one number hold a
@@ -152,6 +170,7 @@ type Chunk struct {
 	Settled     []Key        `cbor:"7,keyasint,omitempty"`
 	Suspects    []suspectKey `cbor:"8,keyasint,omitempty"`
 	Known       []Key        `cbor:"9,keyasint,omitempty"`
+	Pauses      []Pause      `cbor:"10,keyasint,omitempty"`
 }
 
 type standing struct {

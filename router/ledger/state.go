@@ -32,6 +32,8 @@ type State struct {
 type Trigger struct {
 	Gate
 	Totals
+	// Pause is why the gate is paused, when it is, and that is known.
+	Pause Pause
 	// Settled are the settled deliveries above c(t), as far as this claim knows
 	// of them. They are counted as matched when c(t) passes them.
 	Settled Sequences
@@ -173,6 +175,9 @@ func (s *State) Apply(r *Record) error {
 	for i := range r.Gates {
 		s.gate(&r.Gates[i])
 	}
+	if err := s.pauses(r.Pauses); err != nil {
+		return err
+	}
 	for i := range r.Outcomes {
 		if err := s.outcome(&r.Outcomes[i]); err != nil {
 			return err
@@ -201,8 +206,26 @@ func (s *State) gate(g *Gate) {
 		s.NextTrigger = max(s.NextTrigger, g.Trigger+1)
 	}
 	t.Gate = *g
+	if !t.Paused {
+		t.Pause = Pause{}
+	}
 	s.index(t)
 }
+
+func (s *State) pauses(all []Pause) error {
+	for _, p := range all {
+		t := s.Triggers[p.Trigger]
+		if t == nil || !t.Paused {
+			return fmt.Errorf("a pause of trigger %d, which is not paused", p.Trigger)
+		}
+		p.Error = cut(p.Error, pauseError)
+		t.Pause = p
+	}
+	return nil
+}
+
+// pauseError is how many bytes are kept of why a sink is gone.
+const pauseError = 256
 
 // index keeps the sets of triggers that are looked at with every record.
 func (s *State) index(t *Trigger) {

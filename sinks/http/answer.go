@@ -28,8 +28,11 @@ func (s *sink) settle(resp *fasthttp.Response) error {
 		return nil
 	}
 	err := describe(resp)
-	if v == dead {
+	switch v { //nolint:exhaustive // done has been returned
+	case dead:
 		return sinks.Permanent(err)
+	case gone:
+		return &sinks.GoneError{Err: err}
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		header := string(resp.Header.Peek("Retry-After"))

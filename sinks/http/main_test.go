@@ -91,11 +91,14 @@ func answer(status int, header, value, body string) http.HandlerFunc {
 // decision says in a word what an error asks for.
 func decision(err error) string {
 	var after *sinks.RetryAfterError
+	var gone *sinks.GoneError
 	switch {
 	case err == nil:
 		return "done"
 	case sinks.IsPermanent(err):
 		return "dead"
+	case errors.As(err, &gone):
+		return "gone"
 	case errors.As(err, &after):
 		return "after " + after.After.String()
 	}

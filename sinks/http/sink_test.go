@@ -173,7 +173,7 @@ func TestSettleMatrix(t *testing.T) {
 		"400":              {answer(400, "", "", "bad\r\n\x1b[31mred"), "dead", `answered 400 Bad Request: "bad\r\n\x1b[31mred"`},
 		"404":              {answer(404, "", "", ""), "dead", "answered 404 Not Found"},
 		"408":              {answer(408, "", "", ""), "retry", "answered 408 Request Timeout"},
-		"410":              {answer(410, "", "", ""), "dead", "answered 410 Gone"},
+		"410":              {answer(410, "", "", "moved away"), "gone", `answered 410 Gone: "moved away"`},
 		"425":              {answer(425, "", "", ""), "retry", "answered 425 Too Early"},
 		"429":              {answer(429, "", "", ""), "retry", "answered 429 Too Many Requests"},
 		"429 after":        {answer(429, "Retry-After", "7", ""), "after 7s", "answered 429 Too Many Requests (retry after 7s)"},
@@ -220,6 +220,18 @@ func TestTheMoreSpecificStatusHolds(t *testing.T) {
 		status.Store(int64(code))
 		if _, err := deliver(t, s); decision(err) != want {
 			t.Errorf("%d: %v, want %s", code, err, want)
+		}
+	}
+}
+
+func TestGoneCanMeanSomethingElse(t *testing.T) {
+	server := serve(t, answer(410, "", "", ""))
+	for want, status := range map[string]sinkhttp.Status{
+		"dead": {Dead: codes(t, "410")}, "retry": {Retry: codes(t, "4xx")}, "done": {Done: codes(t, "410"), Dead: codes(t, "4xx")}, "gone": {Dead: codes(t, "404")},
+	} {
+		s := build(t, server.URL, func(c *sinkhttp.Config) { c.Status = status })
+		if _, err := deliver(t, s); decision(err) != want {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

@@ -3,14 +3,15 @@ package http
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 
 	"sluice/config"
 )
 
 // Status says what an answer's status code does to a delivery. Entries stand
-// beside the defaults: 2xx is done; 408, 425, 429 and 5xx try again; all others
-// are dead. Of two entries that cover a code the more specific one holds, and
+// beside the defaults: 2xx is done; 408, 425, 429 and 5xx try again; 410 pauses
+// the trigger; all others are dead. Of two entries that cover a code the more specific one holds, and
 // of two alike the one in the file.
 type Status struct {
 	Done  []StatusCode `yaml:"done"`
@@ -63,9 +64,10 @@ const (
 	dead verdict = iota
 	retry
 	done
+	gone
 )
 
-func (v verdict) String() string { return [...]string{"dead", "retry", "done"}[v] }
+func (v verdict) String() string { return [...]string{"dead", "retry", "done", "gone"}[v] }
 
 // lists returns the file's entries by verdict, in the order of the file's keys.
 func (s Status) lists() [3]struct {
@@ -109,9 +111,24 @@ func (s Status) matrix() *matrix {
 	}
 	for _, class := range []bool{true, false} {
 		m.apply(defaults, class)
+		if !class && !s.covers(http.StatusGone) {
+			m[http.StatusGone] = gone
+		}
 		m.apply(s, class)
 	}
 	return &m
+}
+
+// covers tells whether the file says what a code does.
+func (s Status) covers(code int) bool {
+	for _, list := range s.lists() {
+		for _, c := range list.codes {
+			if c.code == code || c.class && c.code == code/100*100 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // apply enters the classes, or the single codes.

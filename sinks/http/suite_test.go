@@ -35,6 +35,8 @@ func (w *suiteWorker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(http.StatusInternalServerError)
 	case sinktest.Refuse:
 		rw.WriteHeader(http.StatusBadRequest)
+	case sinktest.Leave:
+		rw.WriteHeader(http.StatusGone)
 	case sinktest.Hang:
 		<-hold
 	case sinktest.Break:

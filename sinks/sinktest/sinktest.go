@@ -33,6 +33,9 @@ const (
 	Hang
 	// Break goes away in the middle of an answer.
 	Break
+	// Leave answers that nobody takes deliveries there any more. A protocol that
+	// cannot say so has Fixture.CannotLeave.
+	Leave
 )
 
 // A Received is what a worker has seen of one delivery.
@@ -59,6 +62,8 @@ type Fixture struct {
 	Worker func(t *testing.T) Worker
 	// Sink returns a new sink for the worker that was started last.
 	Sink func(t *testing.T) sinks.Sink
+	// CannotLeave is set when no worker can say that it is gone.
+	CannotLeave bool
 }
 
 // patience is how long anything may take that should be done at once.
@@ -87,6 +92,13 @@ func Exercise(t *testing.T, f Fixture) {
 		t.Run(c.name, func(t *testing.T) {
 			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
 			c.run(t, b)
+			b.close(t)
+		})
+	}
+	if !f.CannotLeave {
+		t.Run("a worker that is gone", func(t *testing.T) {
+			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
+			gone(t, b)
 			b.close(t)
 		})
 	}
@@ -180,6 +192,15 @@ func refusalIsPermanent(t *testing.T, b *bench) {
 	b.worker.Behave(Refuse)
 	if err := b.deliver(t, attempt(1, 1)); !sinks.IsPermanent(err) {
 		t.Errorf("the refusal came as %v", err)
+	}
+}
+
+func gone(t *testing.T, b *bench) {
+	t.Helper()
+	b.worker.Behave(Leave)
+	err := b.deliver(t, attempt(1, 1))
+	if _, ok := errors.AsType[*sinks.GoneError](err); !ok || sinks.IsPermanent(err) {
+		t.Errorf("a worker that is gone came as %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"sluice/router"
 	"sluice/router/core"
@@ -28,8 +29,15 @@ func triggerOf(s *router.Status) Trigger {
 		Name: s.Name, State: s.State, Start: s.Start, Cursor: s.Cursor, Lag: s.Lag, Behind: s.Behind,
 		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
 		Matched: s.Matched, Delivered: s.Delivered, Dead: s.Dead, Discarded: s.Discarded,
-		OldestWaiting: s.OldestWaiting,
+		OldestWaiting: s.OldestWaiting, Paused: pausedOf(s),
 	}
+}
+
+func pausedOf(s *router.Status) *Paused {
+	if s.Pause.Since == 0 {
+		return nil
+	}
+	return &Paused{Since: time.Unix(0, s.Pause.Since), Reason: s.Pause.Reason, Error: s.Pause.Error}
 }
 
 func (s *Server) pause(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -42,6 +42,9 @@ type Trigger struct {
 	Cursor uint64 `json:"cursor"`
 	Lag    uint64 `json:"lag"`
 	Behind bool   `json:"behind"`
+	// Paused says since when and why the state is paused; absent when it is not,
+	// or when that is not known.
+	Paused *Paused `json:"paused,omitempty"`
 	// Waiting deliveries wait for a retry, Running are under way, Buffered are
 	// read and wait for their first attempt.
 	Waiting  int `json:"waiting"`
@@ -53,6 +56,15 @@ type Trigger struct {
 	Dead          uint64    `json:"dead"`
 	Discarded     uint64    `json:"discarded"`
 	OldestWaiting time.Time `json:"oldest_waiting,omitzero"`
+}
+
+// A Paused says since when a trigger is paused, and why.
+type Paused struct {
+	Since time.Time `json:"since"`
+	// Reason is command, or gone when its sink has said that nobody is there.
+	Reason string `json:"reason"`
+	// Error is what the sink has said.
+	Error string `json:"error,omitempty"`
 }
 
 // A Source is the health of one source.
