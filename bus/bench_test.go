@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -158,5 +159,29 @@ func BenchmarkOpen(b *testing.B) {
 		b.StopTimer()
 		shut(b, bus)
 		b.StartTimer()
+	}
+}
+
+// Shards move their cursors with one event each, one alone and many at once.
+func BenchmarkPublishAtOfShards(b *testing.B) {
+	for _, shards := range []int{1, 16, 256} {
+		b.Run(fmt.Sprintf("shards-%d", shards), func(b *testing.B) {
+			o := small(b)
+			o.MaxBytes = 4 << 30
+			bus := open(b, o)
+			var next atomic.Int64
+			var group sync.WaitGroup
+			b.ResetTimer()
+			for shard := range shards {
+				group.Go(func() {
+					out := bus.Source(fmt.Sprintf("s%d", shard))
+					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+						check(b, out.PublishAt(b.Context(), "0", []byte("cursor"), payload(strconv.FormatInt(n, 10))))
+					}
+				})
+			}
+			group.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+		})
 	}
 }

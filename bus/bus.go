@@ -127,6 +127,7 @@ type Bus struct {
 
 	line      lifeline
 	publisher *publisher
+	gathering *gathering
 	ranges    *rangeReaders
 
 	mu   sync.Mutex
@@ -175,6 +176,7 @@ func (b *Bus) open(ctx context.Context) error {
 	}
 	b.ranges = newRangeReaders(b)
 	b.publisher = newPublisher(b.newBatcher())
+	b.gathering = &gathering{batcher: b.publisher.batcher}
 	go b.publisher.run(context.WithoutCancel(ctx))
 	return nil
 }
@@ -220,7 +222,7 @@ func (b *Bus) newBatcher() *batcher { return &batcher{js: b.js, line: &b.line, l
 // Close stores what is waiting to be published, refuses more, ends all
 // readers, and stops the embedded server: within the time that ctx leaves.
 func (b *Bus) Close(ctx context.Context) error {
-	err := b.publisher.close(ctx)
+	err := errors.Join(b.publisher.close(ctx), b.gathering.close(ctx))
 	b.ranges.close()
 	return errors.Join(err, b.hangUp(ctx))
 }

@@ -20,7 +20,7 @@ import (
 const childVariable = "SLUICE_BUS_TEST_CHILD"
 
 // child publishes until it is killed: eight callers singly, a group in batches,
-// a source with a cursor, and a claim. What was acknowledged is printed.
+// a source with several cursors, and a claim. What was acknowledged is printed.
 func child() {
 	ctx := context.Background()
 	b, err := Open(ctx, Options{Dir: os.Getenv(childVariable), MaxBytes: 256 << 20, LedgerBytes: 64 << 20, LetterBytes: 16 << 20})
@@ -44,7 +44,9 @@ func child() {
 			report(b.Source("bulk").Publish(ctx, samples(id, 50)...), id+"-0", id+"-49")
 		}
 	})
-	group.Go(func() { childCursor(ctx, b) })
+	for shard := range childShards {
+		group.Go(func() { childCursor(ctx, b, strconv.Itoa(shard)) })
+	}
 	group.Go(func() { childLedger(ctx, b) })
 	group.Wait()
 }
@@ -57,20 +59,23 @@ func report(err error, ids ...string) {
 	fmt.Println("stored", strings.Join(ids, " "))
 }
 
-// childCursor counts: each batch has the next ten events, and the cursor says
-// how many there were.
-func childCursor(ctx context.Context, b *Bus) {
+// childShards is how many cursors a child moves at once, in shared batches.
+const childShards = 4
+
+// childCursor counts: each batch has the next ten events of the shard, and the
+// cursor says how many there were.
+func childCursor(ctx context.Context, b *Bus, shard string) {
 	out := b.Source("s3")
-	cursor, err := out.Cursor(ctx, "0")
+	cursor, err := out.Cursor(ctx, shard)
 	report(err)
 	n, _ := strconv.Atoi(string(cursor))
 	for {
 		events := make([]event.Event, 10)
 		for i := range events {
-			events[i] = sample(fmt.Sprintf("cursor-%d", n+i))
+			events[i] = sample(fmt.Sprintf("cursor-%s-%d", shard, n+i))
 		}
 		n += len(events)
-		report(out.PublishAt(ctx, "0", []byte(strconv.Itoa(n)), events...), events[0].ID, events[9].ID)
+		report(out.PublishAt(ctx, shard, []byte(strconv.Itoa(n)), events...), events[0].ID, events[9].ID)
 	}
 }
 
@@ -144,19 +149,22 @@ func checkAfterKill(t *testing.T, o Options, stored map[string]bool, record int)
 	t.Logf("open after kill: %v", time.Since(start))
 	defer shut(t, b)
 	count := map[string]int{}
-	cursors := 0
+	var cursors [childShards]int
 	for _, id := range ids(t, b) {
 		count[id]++
-		if strings.HasPrefix(id, "cursor-") {
-			equal(t, "order", id, fmt.Sprintf("cursor-%d", cursors))
-			cursors++
+		if rest, counted := strings.CutPrefix(id, "cursor-"); counted {
+			shard, _ := strconv.Atoi(rest[:1])
+			equal(t, "order", id, fmt.Sprintf("cursor-%d-%d", shard, cursors[shard]))
+			cursors[shard]++
 		}
 	}
 	for id := range stored {
 		equal(t, "stored "+id, count[id], 1)
 	}
-	cursor := must(b.Source("s3").Cursor(limited(t), "0"))(t)
-	equal(t, "cursor", string(cursor), strconv.Itoa(cursors))
+	for shard, n := range cursors {
+		cursor, _ := strconv.Atoi(string(must(b.Source("s3").Cursor(limited(t), strconv.Itoa(shard)))(t)))
+		equal(t, "cursor", cursor, n)
+	}
 	var numbers []string
 	check(t, b.ReadRecords(limited(t), "c", 1, func(_ uint64, _ time.Time, data []byte) error {
 		numbers = append(numbers, string(data))

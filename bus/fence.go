@@ -121,19 +121,16 @@ func (w *fencedWrite) try(ctx context.Context) (again bool, err error) {
 }
 
 func (w *fencedWrite) send(ctx context.Context) (uint64, error) {
-	head := &nats.Msg{Subject: w.subject, Data: w.content, Header: nats.Header{
+	return w.bus.gathering.store(ctx, append(slices.Clip(w.messages), w.head()))
+}
+
+// head is the message of the fenced subject.
+func (w *fencedWrite) head() *nats.Msg {
+	return &nats.Msg{Subject: w.subject, Data: w.content, Header: nats.Header{
 		event.HeaderFormat:          {strconv.Itoa(event.FormatVersion)},
 		headerWrite:                 {w.name},
 		nats.ExpectedLastSubjSeqHdr: {strconv.FormatUint(w.fence.sequence, 10)},
 	}}
-	if len(w.messages) > 0 {
-		return w.bus.publisher.storeBatch(ctx, append(slices.Clip(w.messages), head))
-	}
-	o := w.bus.publisher.sendSingly(ctx, []*nats.Msg{head})[0]
-	if o.err != nil && w.bus.publisher.madeRoom(ctx, o.err) {
-		o = w.bus.publisher.sendSingly(ctx, []*nats.Msg{head})[0]
-	}
-	return o.sequence, o.err
 }
 
 // onConflict looks who has written: the janitor the same again, this writer in

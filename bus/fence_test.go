@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,45 +89,52 @@ func TestCursorKnowsItsLostWriteAgain(t *testing.T) {
 	equal(t, "ids", fmt.Sprint(ids(t, b)), "[1 2 3]")
 }
 
-// The connection breaks again and again while a source publishes with a
-// cursor. It repeats what failed, as sources do: each event is there once, in
-// order, and the cursor says how many there are.
-func TestCursorOverABrokenConnection(t *testing.T) {
+// The connection breaks again and again while the shards of a source publish
+// with their cursors, in shared batches. They repeat what failed, as sources do:
+// each event is there once, in order, and each cursor says how many there are.
+func TestCursorsOverABrokenConnection(t *testing.T) {
 	o := small(t)
 	o.Listen = "127.0.0.1:0"
 	b := open(t, o)
 	out := b.Source("s3")
 	ctx, stop := context.WithCancel(limited(t))
-	var group sync.WaitGroup
-	group.Go(func() {
-		for pause(ctx, 200*time.Millisecond) == nil {
+	var breaking, shards sync.WaitGroup
+	breaking.Go(func() {
+		for pause(ctx, 300*time.Millisecond) == nil {
 			disconnect(b)
 		}
 	})
-	const batches, each = 40, 10
-	failures := 0
-	for i := range batches {
-		for {
-			err := out.PublishAt(ctx, "0", []byte(strconv.Itoa(i)), samples(strconv.Itoa(i), each)...)
-			if err == nil {
-				break
+	const many, batches, each = 8, 60, 5
+	var failures atomic.Int64
+	for shard := range many {
+		shards.Go(func() {
+			for i := range batches {
+				events := samples(fmt.Sprintf("%d-%d", shard, i), each)
+				for out.PublishAt(ctx, strconv.Itoa(shard), []byte(strconv.Itoa(i)), events...) != nil {
+					failures.Add(1)
+					if pause(ctx, 10*time.Millisecond) != nil {
+						return
+					}
+				}
 			}
-			if !errors.Is(err, event.ErrUnavailable) {
-				t.Fatal(err)
-			}
-			failures++
-			check(t, pause(ctx, 10*time.Millisecond))
-		}
+		})
 	}
+	shards.Wait()
 	stop()
-	group.Wait()
+	breaking.Wait()
 	waitFor(t, "connection", b.conn.IsConnected)
-	t.Logf("%d batches, %d failures", batches, failures)
-	for i, id := range ids(t, b) {
-		equal(t, "id", id, fmt.Sprintf("%d-%d", i/each, i%each))
+	t.Logf("%d batches of %d shards, %d failures", batches, many, failures.Load())
+	next := [many]int{}
+	for _, id := range ids(t, b) {
+		shard, _ := strconv.Atoi(id[:strings.Index(id, "-")])
+		n := next[shard]
+		equal(t, "id", id, fmt.Sprintf("%d-%d-%d", shard, n/each, n%each))
+		next[shard]++
 	}
-	equal(t, "events", len(ids(t, b)), batches*each)
-	equal(t, "cursor", string(must(out.Cursor(limited(t), "0"))(t)), strconv.Itoa(batches-1))
+	for shard, n := range next {
+		equal(t, "events", n, batches*each)
+		equal(t, "cursor", string(must(out.Cursor(limited(t), strconv.Itoa(shard)))(t)), strconv.Itoa(batches-1))
+	}
 }
 
 func TestPublishAtRefuses(t *testing.T) {

@@ -12,12 +12,12 @@ const (
 	checkEvery = 2 * time.Second
 	// publishing is how many sources publish at once: enough to keep the bus
 	// busy, few enough to bound the memory of 10,000 ticks in one second.
-	publishing = 64
+	publishing = 256
 )
 
 // A Scheduler wakes sources at their ticks: all of them from one heap, with one
 // goroutine and one timer, which run while there is a source. Sources publish in
-// their own goroutines, so that a slow one delays no other; at most 64 do so at
+// their own goroutines, so that a slow one delays no other; at most 256 do so at
 // the same time.
 type Scheduler struct {
 	now     func() time.Time
