@@ -128,6 +128,8 @@ type Trigger struct {
 	Function string
 	Sink     *Sink
 	Retry    Retry
+	// Batch says how several deliveries become one request; nil for one each.
+	Batch *Batch
 	// Concurrency is the number of attempts at the same time. Default: the
 	// function's, else 10.
 	Concurrency int
@@ -136,6 +138,16 @@ type Trigger struct {
 	// Was are the names that the trigger had before.
 	Was []string
 	Pos Pos
+}
+
+// A Batch is sent when it has Size deliveries, or when its first one has waited
+// for Window.
+type Batch struct {
+	// Size is the most deliveries of one batch. Default: 100; at most 10,000.
+	Size int `yaml:"size"`
+	// Window is how long the first one may wait for others. Default: 0, so that a
+	// batch is what waits anyway; at most 5m.
+	Window Duration `yaml:"window"`
 }
 
 // Retry says how often, and when, a failed delivery is attempted again.
@@ -170,6 +182,7 @@ const (
 	defaultMaxAge      = Duration(7 * 24 * time.Hour)
 	defaultMaxEvent    = Size(1 << 20)
 	defaultConcurrency = 10
+	defaultBatch       = 100
 	defaultTimeout     = Duration(30 * time.Second)
 
 	// minMaxAge leaves room for the window in which repeated events are known.

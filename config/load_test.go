@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -258,6 +259,46 @@ func TestEgress(t *testing.T) {
 		file, err := load("f.yaml", t.TempDir(), text+"sources: {a: {http: {path: /a}}}\n", testKinds(), environment(nil))
 		if err != nil || file.Egress != want {
 			t.Errorf("%q: %v, %v", text, file, err)
+		}
+	}
+}
+
+// manySection is a sink that takes several events at once when it is told to.
+type manySection struct {
+	Many bool `yaml:"many"`
+}
+
+func (s *manySection) Batches() bool { return s.Many }
+
+func TestBatch(t *testing.T) {
+	kinds := testKinds()
+	kinds.Sinks["sink"] = func() Section { return new(manySection) }
+	for trigger, want := range map[string]string{
+		"to: {sink: {}}":                                    "none",
+		"to: many, batch: {}":                               "100 0s",
+		"to: {sink: {many: true}}, batch: {size: 1}":        "1 0s",
+		"to: many, batch: {size: 10000, window: 5m}":        "10000 5m0s",
+		"to: many, batch: {size: 0}":                        "f.yaml:3:41: triggers.t.batch.size: expected a whole number from 1 to 10000, found 0",
+		"to: many, batch: {size: 10001, window: 301s}":      "f.yaml:3:41: triggers.t.batch.size: expected a whole number from 1 to 10000, found 10001",
+		"to: many, batch: {window: 5m1s}":                   "f.yaml:3:41: triggers.t.batch.window: expected at most 5m0s, found 5m1s",
+		"to: many, batch: 7":                                "f.yaml:3:40: triggers.t.batch: expected a mapping with size and window, found 7",
+		"to: many, batch: {sizes: 7}":                       `f.yaml:3:41: triggers.t.batch.sizes: unknown key; did you mean "size"?`,
+		"to: {sink: {many: true}}":                          "f.yaml:3:23: triggers.t.to: the sink takes several events in one request: say how many with batch: {size: 100, window: 1s} on the trigger, or change the sink's mode",
+		"to: one, batch: {}":                                "f.yaml:3:32: triggers.t.batch: the sink takes one event in one request: give it mode: batch, or remove this",
+		"to: {sink: {}}, batch: {}":                         "f.yaml:3:39: triggers.t.batch: the sink takes one event in one request: give it mode: batch, or remove this",
+		"to: {http: {url: \"http://a\"}}, batch: {size: 5}": "f.yaml:3:54: triggers.t.batch: the sink takes one event in one request: give it mode: batch, or remove this",
+		"to: nope, batch: {}":                               `f.yaml:3:27: triggers.t.to: no function "nope"`,
+	} {
+		text := "sources: {a: {http: {path: /a}}}\nfunctions: {one: {sink: {}}, many: {sink: {many: true}}}\ntriggers: {t: {on: a, " + trigger + "}}\n"
+		file, err := load("f.yaml", t.TempDir(), text, kinds, environment(nil))
+		got := "none"
+		if err != nil {
+			got, _, _ = strings.Cut(err.Error(), "\n")
+		} else if b := file.Triggers[0].Batch; b != nil {
+			got = fmt.Sprint(b.Size, " ", b.Window)
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", trigger, got, want)
 		}
 	}
 }

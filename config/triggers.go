@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // The bounds of a trigger.
 const (
 	maxConcurrency = 10_000
 	maxAttempts    = 1_000
+	maxBatch       = 10_000
+	maxWindow      = Duration(5 * time.Minute)
 )
 
 // functions reads the functions.
@@ -91,6 +94,7 @@ type triggerKeys struct {
 	When        raw       `yaml:"when"`
 	To          raw       `yaml:"to"`
 	Retry       raw       `yaml:"retry"`
+	Batch       raw       `yaml:"batch"`
 	Concurrency *int      `yaml:"concurrency"`
 	Timeout     *Duration `yaml:"timeout"`
 	Was         oneOrMore `yaml:"was"`
@@ -145,6 +149,7 @@ func (r *reader) triggers(parts []part) {
 		if retry := p.node.part("retry", p.at); retry.node != nil {
 			r.section(retry.node, &t.Retry, retry.at)
 		}
+		r.batch(&t, p)
 		r.limits(p.node, p.at, keys.Concurrency, keys.Timeout)
 		t.Concurrency = or(defaultConcurrency, keys.Concurrency, function.concurrency)
 		t.Timeout = or(defaultTimeout, keys.Timeout, function.timeout)
@@ -251,6 +256,48 @@ func (r *reader) patternError(p part, err error) {
 		message = spoken.Message()
 	}
 	r.c.problem(at.pos, at, r.c.redact(printable(message)))
+}
+
+// batch reads how deliveries are put together, and notes where the sink does
+// not fit it.
+func (r *reader) batch(t *Trigger, p part) {
+	batch := p.node.part("batch", p.at)
+	if batch.node != nil {
+		t.Batch = &Batch{Size: defaultBatch}
+		r.section(batch.node, t.Batch, batch.at)
+	}
+	section := r.sectionOf(t)
+	if section == nil {
+		return // said elsewhere
+	}
+	batching, ok := section.(interface{ Batches() bool })
+	takes := ok && batching.Batches()
+	switch to := p.node.part("to", p.at); {
+	case takes && batch.node == nil:
+		r.c.problem(to.at.pos, to.at, "the sink takes several events in one request: say how many with batch: {size: 100, window: 1s} on the trigger, or change the sink's mode")
+	case !takes && batch.node != nil:
+		r.c.problem(batch.at.pos, batch.at, "the sink takes one event in one request: give it mode: batch, or remove this")
+	}
+}
+
+// sectionOf returns the section of the sink that a trigger delivers to, or nil.
+func (r *reader) sectionOf(t *Trigger) Section {
+	if t.Sink != nil {
+		return t.Sink.Section
+	}
+	return r.functionsByName[t.Function].Sink.Section
+}
+
+// Validate checks how deliveries are put together.
+func (b *Batch) Validate() error {
+	var all []error
+	if b.Size < 1 || b.Size > maxBatch {
+		all = append(all, Invalid("size", "expected a whole number from 1 to %d, found %d", maxBatch, b.Size))
+	}
+	if b.Window > maxWindow {
+		all = append(all, Invalid("window", "expected at most %s, found %s", maxWindow, b.Window))
+	}
+	return errors.Join(all...)
 }
 
 // limitsOf are what a function gives to the triggers that deliver to it.

@@ -17,60 +17,92 @@ import (
 // errorLength is how many bytes of an error are kept.
 const errorLength = 512
 
-// start runs one attempt beside the core.
-func (u *run) start(ctx context.Context, s core.Start) {
-	t := u.configured.Load().triggers[s.Key.Trigger]
-	entry, _ := s.Body.(*event.Entry)
-	u.know(s.Key, entry)
+// start runs one attempt beside the core, of one delivery or of several of the
+// same trigger. Ended is called before the core is told.
+func (u *run) start(ctx context.Context, starts []core.Start, ended func()) {
+	t := u.configured.Load().triggers[starts[0].Key.Trigger]
+	for i := range starts {
+		entry, _ := starts[i].Body.(*event.Entry)
+		u.know(starts[i].Key, entry)
+	}
 	u.wait.Go(func() {
 		began := time.Now()
-		response, err := u.deliver(ctx, t, s, entry)
+		response, errs := u.attempt(ctx, t, starts)
 		if ctx.Err() != nil {
 			return // the run is over: nobody listens
 		}
-		result := classify(response, err)
-		result.Duration, result.Jitter = time.Since(began), rand.Float64()
-		u.inbox.put(core.Finished{Key: s.Key, Result: result})
+		ended()
+		took, jitter := time.Since(began), rand.Float64() // what was together is due together
+		for i := range starts {
+			result := classify(response, errs[i])
+			result.Duration, result.Jitter = took, jitter
+			u.inbox.put(core.Finished{Key: starts[i].Key, Result: result})
+		}
 	})
 }
 
-// deliver makes the attempt. A panic is a failed attempt, not a crash
-// (invariant I7).
-func (u *run) deliver(ctx context.Context, t *Trigger, s core.Start, entry *event.Entry) (response sinks.Response, err error) {
-	if t == nil {
-		return response, &sinks.ThrottledError{Err: errors.New("the trigger is being reconfigured"), After: time.Second}
+// attempt makes one attempt, and returns what became of each delivery. Those
+// that hold no event are no part of it.
+func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sinks.Response, []error) {
+	errs := make([]error, len(starts))
+	a := sinks.Attempt{Claim: u.core.Claim(), Deliveries: make([]sinks.Delivery, 0, len(starts))}
+	places := make([]int, 0, len(starts))
+	for i := range starts {
+		s := &starts[i]
+		if t == nil {
+			errs[i] = &sinks.ThrottledError{Err: errReconfigured, After: time.Second}
+			continue
+		}
+		entry := s.Body.(*event.Entry)
+		if entry.Err != nil {
+			errs[i] = sinks.Permanent(entry.Err)
+			continue
+		}
+		id := event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: s.Key.Sequence, Trigger: t.Name}
+		a.Trigger = t.Name
+		a.Deliveries = append(a.Deliveries, sinks.Delivery{ID: id.String(), Attempt: s.Attempt, Event: entry.Event})
+		places = append(places, i)
 	}
+	if len(places) == 0 {
+		return sinks.Response{}, errs
+	}
+	response, err := deliver(ctx, t, a)
+	for n, i := range places {
+		errs[i] = errorOf(err, n)
+	}
+	return response, errs
+}
+
+var errReconfigured = errors.New("the trigger is being reconfigured")
+
+// deliver gives an attempt to the sink. A panic is a failed attempt, not a
+// crash (invariant I7).
+func deliver(ctx context.Context, t *Trigger, a sinks.Attempt) (response sinks.Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the attempt panicked: %v", p)
 		}
 	}()
-	if entry.Err != nil {
-		return response, sinks.Permanent(entry.Err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	id := event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: s.Key.Sequence, Trigger: t.Name}
-	return t.Sink.Deliver(ctx, sinks.Attempt{
-		Trigger: t.Name, Claim: u.core.Claim(),
-		Deliveries: []sinks.Delivery{{ID: id.String(), Attempt: s.Attempt, Event: entry.Event}},
-	})
+	return t.Sink.Deliver(ctx, a)
 }
 
-// classify turns what a sink has said into what the core decides on.
+// errorOf returns what an attempt's error says of one of its deliveries.
+func errorOf(err error, n int) error {
+	if partial, ok := errors.AsType[*sinks.PartialError](err); ok {
+		return partial.Failed[n]
+	}
+	return err
+}
+
+// classify turns what a sink has said of a delivery into what the core decides on.
 func classify(response sinks.Response, err error) core.Result {
 	r := core.Result{Class: core.Succeeded, Status: response.Status}
 	if err == nil {
 		return r
 	}
 	r.Error = shorten(err.Error())
-	if partial, ok := errors.AsType[*sinks.PartialError](err); ok {
-		failed, found := partial.Failed[0]
-		if !found {
-			return core.Result{Class: core.Succeeded, Status: response.Status}
-		}
-		return classify(response, failed)
-	}
 	var throttled *sinks.ThrottledError
 	var after *sinks.RetryAfterError
 	var gone *sinks.GoneError

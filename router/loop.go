@@ -30,6 +30,9 @@ type run struct {
 	fatal   chan error
 	wait    sync.WaitGroup
 
+	gathering map[uint32]*gathering // by trigger
+	hasty     bool                  // batches do not wait for more
+
 	saturated atomic.Bool // nobody waits for the shared reader
 }
 
@@ -66,7 +69,7 @@ func (r *Router) newRun(state *ledger.State, last uint64) (*run, error) {
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
 		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),
-		ahead: make(chan struct{}, window), hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
+		ahead: make(chan struct{}, window), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
 	}
 	r.inbox.put(in)
 	u.announce(done)
@@ -104,6 +107,7 @@ func (u *run) loop(ctx context.Context) error {
 			continue
 		case <-draining:
 			draining, deadline = nil, time.After(u.options.Drain)
+			u.hasty = true
 			stopReading()
 			u.inbox.put(core.Drain{})
 			continue
@@ -151,7 +155,7 @@ func (u *run) step(reading, work context.Context) (stopped bool, wake time.Time,
 	for _, out := range outputs {
 		switch out := out.(type) {
 		case core.Start:
-			u.start(work, out)
+			u.take(work, out)
 		case core.Append:
 			u.observe(out)
 			u.appends <- out
@@ -170,6 +174,9 @@ func (u *run) step(reading, work context.Context) (stopped bool, wake time.Time,
 		case core.Broken:
 			return true, wake, fmt.Errorf("the ledger is inconsistent: %w", out.Err)
 		}
+	}
+	if batch := u.send(work); !batch.IsZero() && (wake.IsZero() || batch.Before(wake)) {
+		wake = batch
 	}
 	u.draw()
 	u.pace()

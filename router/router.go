@@ -36,6 +36,9 @@ type Trigger struct {
 	Timeout time.Duration
 	// Concurrency is how many attempts may be under way at once: 10 by default.
 	Concurrency int
+	// Batch puts several deliveries into one attempt; there are Concurrency
+	// attempts under way then, each of several.
+	Batch Batch
 	// Buffer is how many events wait in memory for an attempt: 1,024 by default.
 	Buffer int
 	Retry  core.RetryPolicy

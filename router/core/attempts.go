@@ -117,7 +117,7 @@ func (c *Core) emitStart(d *delivery) {
 	if d.first == 0 {
 		d.first = c.now
 	}
-	c.emit(Start{Key: d.key, Attempt: d.attempts + 1, Body: d.body})
+	c.emit(Start{Key: d.key, Attempt: d.attempts + 1, Body: d.body, Alone: c.alone == d})
 }
 
 // finished turns the end of an attempt into an outcome.
@@ -223,6 +223,17 @@ func (c *Core) release(d *delivery) {
 		d.t.held -= d.size
 		d.body, d.holds = nil, false
 	}
+}
+
+// Full tells whether no more deliveries of a trigger will start before some of
+// those under way have ended, or somebody does something about it.
+func (c *Core) Full(id uint32) bool {
+	t := c.triggers[id]
+	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.config.Concurrency {
+		return true
+	}
+	shut := t.gate.Behind && !t.live && !t.open && !c.mayOpen(t)
+	return shut || t.over != nil && t.ready.len() > 0
 }
 
 func (c *Core) touchSuspects() {

@@ -92,6 +92,9 @@ type (
 		Key     ledger.Key
 		Attempt int
 		Body    any
+		// Alone: it was under way at two crashes, and must not go out together
+		// with others.
+		Alone bool
 	}
 	// Append asks for records to be appended to the claim, all or none: usually
 	// one, or the chunks of a snapshot. Number is that of the last. It is answered
@@ -153,7 +156,7 @@ type Trigger struct {
 	// Fingerprint stands for what it matches: when it changes, events are
 	// matched anew from then on.
 	Fingerprint string
-	// Concurrency is how many attempts may be under way at once.
+	// Concurrency is how many deliveries may be under way at once.
 	Concurrency int
 	// Buffer is how many matched events wait in memory before the gate closes.
 	Buffer int

@@ -293,6 +293,9 @@ func (w *world) checkStart(s core.Start) {
 	if s.Body != s.Key.Sequence {
 		w.failf("%s is attempted with the body of %v", id, s.Body)
 	}
+	if w.core.State().Suspects[s.Key].Crashes >= 2 && !s.Alone {
+		w.failf("I7: %s is not attempted alone", id)
+	}
 	if w.gone[s.Key.Trigger] && !w.begun[s.Key] {
 		w.failf("%s is attempted although its sink is gone", id)
 	}

@@ -33,6 +33,8 @@ const (
 	Structured Mode = "structured"
 	// Raw sends the data alone.
 	Raw Mode = "raw"
+	// Batch sends several events as one array of JSON (section 3.3).
+	Batch Mode = "batch"
 )
 
 // The limits of the answer's body.
@@ -97,7 +99,7 @@ func (c *Config) Validate() error {
 	problems := []error{
 		urlErr,
 		oneOf("method", c.Method, "POST", "PUT"),
-		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw)),
+		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw), string(Batch)),
 		c.Egress.validate(),
 		c.Auth.validate(),
 		c.Sign.validate(),
@@ -123,6 +125,9 @@ func oneOf(key, found string, allowed ...string) error {
 	last := len(allowed) - 1
 	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
 }
+
+// Batches tells whether one request takes several events.
+func (c *Config) Batches() bool { return c.Mode == Batch }
 
 const wantURL = "write one such as http://127.0.0.1:7070/events"
 

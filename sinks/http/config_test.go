@@ -43,7 +43,7 @@ func TestBadConfigurations(t *testing.T) {
 		"empty port":    {url("http://a:/"), `url: found "a:" as the host; write a name or an address, and a port from 1 to 65535 where it is not the usual one`},
 		"fragment":      {url("http://a/#top"), `url: found the fragment "#top", which is never sent; leave it out`},
 		"method":        {func(c *sinkhttp.Config) { c.Method = "GET" }, `method: found "GET"; write POST or PUT`},
-		"mode":          {func(c *sinkhttp.Config) { c.Mode = "json" }, `mode: found "json"; write binary, structured or raw`},
+		"mode":          {func(c *sinkhttp.Config) { c.Mode = "json" }, `mode: found "json"; write binary, structured, raw or batch`},
 		"egress":        {func(c *sinkhttp.Config) { c.Egress = "all" }, `egress: found "all"; write any or public`},
 		"max_response":  {func(c *sinkhttp.Config) { c.MaxResponse = 2 << 20 }, "max_response: 2MiB is over the limit of 1MiB"},
 		"header name":   {header("X Key", "v"), `headers: found the name "X Key"; write letters, digits and hyphens`},
@@ -84,7 +84,7 @@ func TestBadConfigurations(t *testing.T) {
 			c.Status = sinkhttp.Status{Done: codes(t, "404"), Dead: codes(t, "5xx", "404")}
 		}, "status.dead[1]: 404 is in done already; write it once"},
 		"status nothing":  {func(c *sinkhttp.Config) { c.Status.Retry = make([]sinkhttp.StatusCode, 1) }, "status.retry[0]: it is empty; write a code such as 404, or a class such as 4xx"},
-		"several at once": {func(c *sinkhttp.Config) { c.Method, c.Mode = "", "" }, "method: found \"\"; write POST or PUT\nmode: found \"\"; write binary, structured or raw"},
+		"several at once": {func(c *sinkhttp.Config) { c.Method, c.Mode = "", "" }, "method: found \"\"; write POST or PUT\nmode: found \"\"; write binary, structured, raw or batch"},
 		"auth twice": {func(c *sinkhttp.Config) {
 			header("authorization", "x")(c)
 			c.Auth.Bearer = &sinkhttp.Bearer{Token: secret("t")}

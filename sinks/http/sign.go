@@ -1,7 +1,9 @@
 package http
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sluice/config"
+	"sluice/sinks"
 )
 
 // Sign says how requests are signed.
@@ -110,4 +113,18 @@ func (s signer) sign(req *fasthttp.Request, id string, now time.Time) error {
 	h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	h.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	return nil
+}
+
+// webhookID is what a worker recognises a repeated request by: the delivery's
+// id. A batch of several has the hash of theirs, so that another batch which
+// has some of them in common is not taken for the same.
+func webhookID(deliveries []sinks.Delivery) string {
+	if len(deliveries) == 1 {
+		return deliveries[0].ID
+	}
+	hash := sha256.New()
+	for i := range deliveries {
+		_, _ = fmt.Fprintln(hash, deliveries[i].ID)
+	}
+	return "batch_" + hex.EncodeToString(hash.Sum(nil)[:16])
 }

@@ -117,10 +117,13 @@ func (s *sink) Close() error {
 	return nil
 }
 
-// Deliver sends each delivery as one request, one after the other. The
-// response is that of the last one.
+// Deliver sends all deliveries as one request in batch mode; else each as one,
+// one after the other, and the response is that of the last one.
 func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Response, error) {
-	if len(attempt.Deliveries) == 1 {
+	switch {
+	case s.mode == Batch:
+		return s.deliverBatch(ctx, &attempt)
+	case len(attempt.Deliveries) == 1:
 		return s.deliver(ctx, &attempt, &attempt.Deliveries[0])
 	}
 	var response sinks.Response
@@ -138,23 +141,35 @@ func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Respon
 }
 
 func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery) (sinks.Response, error) {
+	return s.request(ctx, d.ID,
+		func(req *fasthttp.Request) { s.encode(req, a, d) },
+		func(resp *fasthttp.Response, _ bool) error { return s.settle(resp) })
+}
+
+// request makes one request and has its answer judged; cut says that the body
+// of the answer was over the limit.
+func (s *sink) request(
+	ctx context.Context, id string, encode func(*fasthttp.Request), settle func(resp *fasthttp.Response, cut bool) error,
+) (sinks.Response, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	resp.Header.SetNoDefaultContentType(true)
-	s.encode(req, a, d)
-	if err := s.signer.sign(req, d.ID, time.Now()); err != nil {
+	s.template.CopyTo(&req.Header)
+	encode(req)
+	if err := s.signer.sign(req, id, time.Now()); err != nil {
 		return sinks.Response{}, sinks.Permanent(err)
 	}
 	err := s.send(ctx, req, resp)
-	if err != nil && !errors.Is(err, errCut) {
+	cut := errors.Is(err, errCut)
+	if err != nil && !cut {
 		return sinks.Response{}, s.failure(ctx, err)
 	}
 	answer := sinks.Response{Status: resp.StatusCode(), ContentType: string(resp.Header.ContentType())}
 	if body := resp.Body(); len(body) > 0 {
 		answer.Body = append(answer.Body, body[:min(len(body), s.keep)]...)
 	}
-	return answer, s.settle(resp)
+	return answer, settle(resp, cut)
 }
 
 // send makes the exchange, with a token where one is needed. A token that is
@@ -202,18 +217,23 @@ func (s *sink) failure(ctx context.Context, err error) error {
 // encode makes the request of one delivery.
 func (s *sink) encode(req *fasthttp.Request, a *sinks.Attempt, d *sinks.Delivery) {
 	h := &req.Header
-	s.template.CopyTo(h)
 	s.encodeEvent(req, d.Event)
 	var digits [20]byte
 	h.Add(HeaderDelivery, d.ID)
 	h.AddBytesV(HeaderAttempt, strconv.AppendInt(digits[:0], int64(d.Attempt), 10))
-	h.Add(HeaderTrigger, a.Trigger)
-	h.AddBytesV(HeaderClaim, strconv.AppendUint(digits[:0], a.Claim, 10))
+	s.encodeAttempt(req, a)
 	for _, name := range [...]string{"traceparent", "tracestate"} {
 		if value := d.Event.Extension(name); value != "" {
 			h.Add(name, value)
 		}
 	}
+}
+
+// encodeAttempt adds what is the same for all deliveries of an attempt.
+func (s *sink) encodeAttempt(req *fasthttp.Request, a *sinks.Attempt) {
+	var digits [20]byte
+	req.Header.Add(HeaderTrigger, a.Trigger)
+	req.Header.AddBytesV(HeaderClaim, strconv.AppendUint(digits[:0], a.Claim, 10))
 }
 
 func (s *sink) encodeEvent(req *fasthttp.Request, e *event.Event) {

@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sluice/event"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 	"sluice/sinks/sinktest"
@@ -24,15 +26,17 @@ type suiteWorker struct {
 
 func (w *suiteWorker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	number, _ := strconv.Atoi(r.Header.Get(sinkhttp.HeaderAttempt))
+	received := receivedOf(r.Header, body)
 	w.mu.Lock()
-	w.received = append(w.received, sinktest.Received{ID: r.Header.Get(sinkhttp.HeaderDelivery), Attempt: number, Data: string(body)})
+	w.received = append(w.received, received...)
 	hold := w.hold
 	w.mu.Unlock()
 	switch sinktest.Behaviour(w.behaviour.Load()) {
 	case sinktest.Succeed:
 	case sinktest.Fail:
 		rw.WriteHeader(http.StatusInternalServerError)
+	case sinktest.FailEven:
+		failEven(rw, r.Header, received)
 	case sinktest.Refuse:
 		rw.WriteHeader(http.StatusBadRequest)
 	case sinktest.Leave:
@@ -46,6 +50,39 @@ func (w *suiteWorker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// receivedOf returns the deliveries of a request, in batch mode or any other.
+func receivedOf(header http.Header, body []byte) []sinktest.Received {
+	events, mode, err := event.DecodeHTTP(header, body)
+	if err != nil || mode != event.ModeBatch {
+		number, _ := strconv.Atoi(header.Get(sinkhttp.HeaderAttempt))
+		return []sinktest.Received{{ID: header.Get(sinkhttp.HeaderDelivery), Attempt: number, Data: string(body)}}
+	}
+	all := make([]sinktest.Received, len(events))
+	for i := range events {
+		number, _ := strconv.Atoi(events[i].Extension(sinkhttp.AttributeAttempt))
+		all[i] = sinktest.Received{ID: events[i].Extension(sinkhttp.AttributeDelivery), Attempt: number, Data: string(events[i].Data)}
+	}
+	return all
+}
+
+func failEven(rw http.ResponseWriter, header http.Header, received []sinktest.Received) {
+	type failure struct {
+		ID string `json:"itemIdentifier"`
+	}
+	var failures []failure
+	for _, r := range received {
+		if r.Even() {
+			failures = append(failures, failure{r.ID})
+		}
+	}
+	switch {
+	case header.Get(sinkhttp.HeaderBatch) != "":
+		_ = json.NewEncoder(rw).Encode(map[string]any{"batchItemFailures": failures})
+	case len(failures) > 0:
+		rw.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
 func (w *suiteWorker) behave(b sinktest.Behaviour) {
 	w.behaviour.Store(int64(b))
 	w.mu.Lock()
@@ -55,7 +92,7 @@ func (w *suiteWorker) behave(b sinktest.Behaviour) {
 }
 
 func TestSuite(t *testing.T) {
-	for _, mode := range []sinkhttp.Mode{sinkhttp.Binary, sinkhttp.Raw} {
+	for _, mode := range []sinkhttp.Mode{sinkhttp.Binary, sinkhttp.Raw, sinkhttp.Batch} {
 		t.Run(string(mode), func(t *testing.T) {
 			var url string
 			sinktest.Exercise(t, sinktest.Fixture{

@@ -4,6 +4,7 @@ package sinktest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -33,6 +34,9 @@ const (
 	Hang
 	// Break goes away in the middle of an answer.
 	Break
+	// FailEven fails those whose number is even, and takes the others; see
+	// Received.Even.
+	FailEven
 	// Leave answers that nobody takes deliveries there any more. A protocol that
 	// cannot say so has Fixture.CannotLeave.
 	Leave
@@ -43,6 +47,12 @@ type Received struct {
 	ID      string // of the delivery
 	Attempt int
 	Data    string
+}
+
+// Even tells whether a worker that behaves as FailEven fails the delivery.
+func (r Received) Even() bool {
+	var data struct{ N int }
+	return json.Unmarshal([]byte(r.Data), &data) == nil && data.N%2 == 0
 }
 
 // A Worker is the real other side of a sink, in this process.
@@ -328,6 +338,11 @@ func batch(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	b.await(t, 3)
+	b.worker.Behave(FailEven)
+	var some *sinks.PartialError
+	if err := b.deliver(t, attempt(2, 4, 5, 6)); !errors.As(err, &some) || len(some.Failed) != 2 || some.Failed[0] == nil || some.Failed[2] == nil {
+		t.Errorf("a batch of which the first and the last failed ended with %v", err)
+	}
 	b.worker.Behave(Fail)
 	err := b.deliver(t, attempt(1, 4, 5))
 	var partial *sinks.PartialError

@@ -61,6 +61,9 @@ func (w *wiring) trigger(t *config.Trigger) (router.Trigger, error) {
 			Max: time.Duration(t.Retry.Max), MaxAge: time.Duration(t.Retry.MaxAge),
 		},
 	}
+	if t.Batch != nil {
+		made.Batch = router.Batch{Size: t.Batch.Size, Window: time.Duration(t.Batch.Window)}
+	}
 	if t.When == nil {
 		return made, nil
 	}
@@ -145,11 +148,12 @@ func difference[T any](before, after []T, name func(*T) string, same func(a, b *
 	return d
 }
 
-// sameTrigger compares two triggers with the functions that they name.
+// sameTrigger compares two triggers with the functions that they name, and with
+// what holds for the sinks of all.
 func sameTrigger(before, after *config.File, a, b *config.Trigger) bool {
 	x, y := *a, *b
 	x.Pos, y.Pos, x.When, y.When = config.Pos{}, config.Pos{}, nil, nil
-	return sameSection(x, y) && samePattern(a.When, b.When) && sameSection(functionOf(before, a.Function), functionOf(after, b.Function))
+	return before.Egress == after.Egress && sameSection(x, y) && samePattern(a.When, b.When) && sameSection(functionOf(before, a.Function), functionOf(after, b.Function))
 }
 
 func samePattern(a, b *config.Node) bool {
