@@ -102,9 +102,10 @@ func (d *decoder) kind(n *Node, v reflect.Value, at *path) bool {
 }
 
 // pointer decodes into what v points to, made new when it points nowhere. Null
-// is no value.
+// is no value; of a mapping it is an unfinished one, such as authentication
+// without a secret, and must not look as if it were not there.
 func (d *decoder) pointer(n *Node, v reflect.Value, at *path) bool {
-	if n.isNull() {
+	if n.isNull() && v.Type().Elem().Kind() != reflect.Struct {
 		v.SetZero()
 		return true
 	}

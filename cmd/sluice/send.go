@@ -43,7 +43,8 @@ func newSendCommand(app *app) *cobra.Command {
 	cmd := app.asks(&cobra.Command{
 		Use: "send SOURCE", Short: "Send events through an HTTP source", Args: oneArgument,
 		Long: `Sends events the way that others do: as a request to the path of an HTTP source,
-with the token that the file has for it.
+with the token or the password that the file has for it, or signed with its
+secret.
 
 With --wait it follows the events until all their deliveries have ended. Exit
 code 0: all were delivered; 6: some are dead; 1: no trigger wants them, or it
@@ -53,7 +54,7 @@ took too long.`,
   sluice send hooks --type load.test --count 1000`,
 	}, func(ctx context.Context, q *question, args []string) error { return send(ctx, q, &flags, args[0]) })
 	set := cmd.Flags()
-	set.StringVarP(&flags.config, "config", "c", defaultFile, "the configuration `FILE`, for the path and the token")
+	set.StringVarP(&flags.config, "config", "c", defaultFile, "the configuration `FILE`, for the path and the secrets")
 	set.StringVar(&flags.kind, "type", "test.event", "the event's `TYPE`")
 	set.StringVarP(&flags.data, "data", "d", "{}", "the payload: `TEXT`, @FILE, or @- for standard input")
 	set.StringVar(&flags.contentType, "content-type", "", "the payload's media `TYPE` (default: application/json if it is JSON, else text/plain)")
@@ -81,7 +82,7 @@ func send(ctx context.Context, q *question, flags *sendFlags, name string) error
 	}
 	at := url.URL{Scheme: "http", Host: reachable(file.Ingest.Listen), Path: source.Path}
 	began := time.Now()
-	if err := post(ctx, &at, source.Token, events); err != nil {
+	if err := post(ctx, &at, source, events); err != nil {
 		return err
 	}
 	if !flags.wait {
@@ -182,7 +183,7 @@ func (a *app) payload(text string) ([]byte, error) {
 
 // post sends the events in batches, each of which the service stores before it
 // answers.
-func post(ctx context.Context, at *url.URL, token config.Secret, events []event.Event) error {
+func post(ctx context.Context, at *url.URL, source *sourcehttp.Config, events []event.Event) error {
 	client := &http.Client{Timeout: sendTimeout, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for begin := 0; begin < len(events); begin += sendBatch {
@@ -195,7 +196,7 @@ func post(ctx context.Context, at *url.URL, token config.Secret, events []event.
 		if len(batch) == 1 {
 			media, body = event.MediaTypeJSON, batch[0].AppendJSON(nil)
 		}
-		if err := postOne(ctx, client, at, token, media, body); err != nil {
+		if err := postOne(ctx, client, at, source, media, body); err != nil {
 			if begin > 0 {
 				err = exitWithf(exitPartly, "%d events were sent, then: %w", begin, err)
 			}
@@ -205,15 +206,13 @@ func post(ctx context.Context, at *url.URL, token config.Secret, events []event.
 	return nil
 }
 
-func postOne(ctx context.Context, client *http.Client, at *url.URL, token config.Secret, media string, body []byte) error {
+func postOne(ctx context.Context, client *http.Client, at *url.URL, source *sourcehttp.Config, media string, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", media)
-	if !token.IsZero() {
-		request.Header.Set("Authorization", "Bearer "+token.Reveal())
-	}
+	source.Authorize(request.Header, uuid.NewString(), body, time.Now())
 	answer, err := client.Do(request)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -222,7 +221,7 @@ func postOne(ctx context.Context, client *http.Client, at *url.URL, token config
 		return exitWithf(exitUnreachable, "cannot reach sluice's ingest at http://%s: is `sluice up` running?", at.Host)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode == http.StatusAccepted {
+	if answer.StatusCode == http.StatusAccepted || answer.StatusCode == http.StatusOK {
 		return nil
 	}
 	var refused struct {

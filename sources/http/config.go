@@ -9,9 +9,12 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"sluice/config"
 	"sluice/event"
 	"sluice/sources"
+	"sluice/sources/http/signature"
 )
 
 // Adapter returns the adapter for the program's list.
@@ -30,8 +33,15 @@ type Config struct {
 	// matched exactly.
 	Path string `yaml:"path"`
 	// Token, when it is set, must come with every request as a bearer token
-	// (RFC 6750).
-	Token config.Secret `yaml:"token"`
+	// (RFC 6750). It is one token, or two while they are changed.
+	Token config.Secrets `yaml:"token"`
+	// Basic, when it is set, must come with every request.
+	Basic *Basic `yaml:"basic"`
+	// Verify, when it is set, is how every request must be signed.
+	Verify *signature.Config `yaml:"verify"`
+	// IDHeader is the header that has the id of the event that a plain body
+	// becomes. Without it the scheme of Verify says where the id is.
+	IDHeader string `yaml:"id_header"`
 	// MaxBody is the largest request body, 1MiB by default.
 	MaxBody config.Size `yaml:"max_body"`
 	// MaxBatch is the largest number of events in one request, 1000 by default.
@@ -49,7 +59,10 @@ const (
 
 // Validate returns all problems of the section, joined.
 func (c *Config) Validate() error {
-	problems := []error{checkPath(c.Path), config.CheckToken("token", c.Token)}
+	problems := []error{checkPath(c.Path), c.validateAuth()}
+	if c.IDHeader != "" && !httpguts.ValidHeaderFieldName(c.IDHeader) {
+		problems = append(problems, config.Invalid("id_header", "%q is not the name of a header: write one such as X-Request-Id", c.IDHeader))
+	}
 	if c.MaxBody < 1 || c.MaxBody > maxMaxBody {
 		problems = append(problems, config.Invalid("max_body", "%v: write a size from 1B to 64MiB", c.MaxBody))
 	}
@@ -65,7 +78,9 @@ func (c *Config) Validate() error {
 
 // Unauthenticated tells whether the source takes requests from anybody. The
 // file is refused when it would do so on an address that others reach.
-func (c *Config) Unauthenticated() bool { return c.Token.IsZero() }
+func (c *Config) Unauthenticated() bool {
+	return len(c.Token) == 0 && c.Basic == nil && c.Verify == nil
+}
 
 // Claim tells that no two sources may have the same path.
 func (c *Config) Claim() (key, value string) { return "path", c.Path }
@@ -92,10 +107,10 @@ type permitter interface {
 }
 
 // Source builds the source. It returns an error when the ingest server would
-// not have it, for want of a token.
+// not have it, for want of authentication.
 func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if mux, ok := env.Ingest.(permitter); ok {
-		if err := mux.Permit(env.Name, !c.Token.IsZero()); err != nil {
+		if err := mux.Permit(env.Name, !c.Unauthenticated()); err != nil {
 			return nil, err
 		}
 	}

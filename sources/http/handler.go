@@ -3,11 +3,10 @@ package http
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"sluice/event"
 	"sluice/sources"
+	"sluice/sources/http/signature"
 )
 
 // A handler takes the requests of one source. It answers 202 only when every
@@ -32,11 +32,11 @@ type handler struct {
 	// what it returns is called.
 	onStop    func(func()) (forget func() bool)
 	protected bool
-	digest    [sha256.Size]byte // of the token
-	failing   atomic.Bool       // the last publish has failed
+	auth      auth
+	failing   atomic.Bool // the last publish has failed
 }
 
-// Authenticated tells whether requests need a token.
+// Authenticated tells whether the source knows its senders.
 func (h *handler) Authenticated() bool { return h.protected }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,9 +48,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.gate.leave()
-	ids, refusal := h.take(w, r)
+	taken, refusal := h.take(w, r)
 	if refusal == nil {
-		writeJSON(w, http.StatusAccepted, accepted{Accepted: len(ids), IDs: ids})
+		h.accept(w, taken)
 		return
 	}
 	id := refusal.write(w)
@@ -61,65 +61,76 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take stores the events of a request and returns their ids.
-func (h *handler) take(w http.ResponseWriter, r *http.Request) ([]string, *refusal) {
-	if refusal := h.admit(r); refusal != nil {
-		return nil, refusal
+// taken is what became of a request that is not refused.
+type taken struct {
+	ids       []string // of its events
+	challenge string   // what a sender wants to hear that asks whether the source is there
+}
+
+// accept answers a request that is not refused.
+func (h *handler) accept(w http.ResponseWriter, t taken) {
+	if h.auth.verifier == nil || !h.auth.verifier.Challenges() {
+		writeJSON(w, http.StatusAccepted, accepted{Accepted: len(t.ids), IDs: t.ids})
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, t.challenge) // with 200; see writeJSON
+}
+
+// take stores the events of a request.
+func (h *handler) take(w http.ResponseWriter, r *http.Request) (t taken, _ *refusal) {
+	claim, refusal := h.admit(r)
+	if refusal != nil {
+		return t, refusal
 	}
 	body, refusal := h.read(w, r)
 	if refusal != nil {
-		return nil, refusal
+		return t, refusal
+	}
+	if refusal := h.auth.check(claim, body); refusal != nil {
+		return t, refusal
+	}
+	if answer, asked := h.auth.challenge(body); asked {
+		return taken{challenge: answer}, nil
 	}
 	events, refusal := h.events(r, body)
 	if refusal != nil {
-		return nil, refusal
+		return t, refusal
 	}
 	if refusal := h.publish(r, events); refusal != nil {
-		return nil, refusal
+		return t, refusal
 	}
-	ids := make([]string, len(events))
+	t.ids = make([]string, len(events))
 	for i := range events {
-		ids[i] = events[i].ID
+		t.ids[i] = events[i].ID
 	}
-	return ids, nil
+	return t, nil
 }
 
 // admit looks at what can be judged without the body.
-func (h *handler) admit(r *http.Request) *refusal {
+func (h *handler) admit(r *http.Request) (*signature.Claim, *refusal) {
 	if r.Method != http.MethodPost {
-		return &refusal{
+		return nil, &refusal{
 			status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %.20q: send POST", r.Method),
 			header: [2]string{"Allow", http.MethodPost},
 		}
 	}
-	if h.protected && !h.authorized(r.Header) {
-		return &refusal{
-			status: http.StatusUnauthorized, message: "send the source's token as Authorization: Bearer …",
-			header: [2]string{"WWW-Authenticate", `Bearer realm="sluice"`},
-		}
+	claim, refused := h.auth.admit(r.Header, h.env.Now())
+	if refused != nil {
+		return nil, refused
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &refusal{
+		return nil, &refusal{
 			status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("content encoding %.40q: send the body as it is", encoding),
 			header: [2]string{"Accept-Encoding", "identity"},
 		}
 	}
 	if r.ContentLength > int64(h.config.MaxBody) {
-		return h.tooLarge()
+		return nil, h.tooLarge()
 	}
-	return nil
-}
-
-// authorized compares digests, so that neither the length of the token nor how
-// much of it is right shows in the time that it takes.
-func (h *handler) authorized(header http.Header) bool {
-	values := header["Authorization"]
-	if len(values) != 1 {
-		return false
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return subtle.ConstantTimeCompare(digest[:], h.digest[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+	return claim, nil
 }
 
 func (h *handler) tooLarge() *refusal {
@@ -161,6 +172,12 @@ func (h *handler) events(r *http.Request, body []byte) ([]event.Event, *refusal)
 	events, mode, err := event.DecodeHTTP(r.Header, body)
 	if err == nil && mode == event.ModeNone {
 		return h.plain(r, body)
+	}
+	if err == nil && mode == event.ModeBinary && h.auth.verifier != nil {
+		return nil, &refusal{
+			status:  http.StatusBadRequest,
+			message: "a CloudEvent in binary mode has its attributes in headers, which the signature does not cover: send it in structured mode",
+		}
 	}
 	if err == nil && len(events) > h.config.MaxBatch {
 		return nil, &refusal{
@@ -204,8 +221,12 @@ func (h *handler) plain(r *http.Request, body []byte) ([]event.Event, *refusal) 
 	if refusal := checkPlain(contentType, body); refusal != nil {
 		return nil, refusal
 	}
+	id, refusal := h.eventID(r.Header, body)
+	if refusal != nil {
+		return nil, refusal
+	}
 	events := []event.Event{{
-		ID:              uuid.NewString(),
+		ID:              id,
 		Source:          "/" + h.env.Name,
 		Type:            h.config.Type,
 		Subject:         h.config.Path,
@@ -214,6 +235,30 @@ func (h *handler) plain(r *http.Request, body []byte) ([]event.Event, *refusal) 
 		Data:            body,
 	}}
 	return events, h.validate(events, event.ModeNone)
+}
+
+// eventID returns the id of the event that a body becomes: the sender's, where
+// it gives one, so that what is sent again is the same event (invariant I5).
+func (h *handler) eventID(header http.Header, body []byte) (string, *refusal) {
+	name, must := h.config.IDHeader, true
+	if name == "" && h.auth.verifier != nil {
+		name, must = h.auth.verifier.IDHeader(), false
+	}
+	values := header[http.CanonicalHeaderKey(name)]
+	switch {
+	case len(values) > 1:
+		return "", &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the header %s is there %d times: send it once", name, len(values))}
+	case len(values) == 1 && values[0] != "":
+		return values[0], nil
+	case name != "" && must:
+		return "", &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the header %s is missing: it has the id of the event", name)}
+	}
+	if h.auth.verifier != nil {
+		if id := h.auth.verifier.EventID(body); id != "" {
+			return id, nil
+		}
+	}
+	return uuid.NewString(), nil
 }
 
 // checkPlain wants a body with a content type, and JSON where it says so.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sluice/config"
 	"sluice/event"
 	"sluice/sources/sourcetest"
 )
@@ -366,34 +365,5 @@ func TestAnOutageIsLoggedOnceAndReported(t *testing.T) {
 	}
 	if len(health) != 2 || !errors.Is(health[0], event.ErrFull) || health[1] != nil {
 		t.Errorf("health %v, want the error and then nil", health)
-	}
-}
-
-func TestToken(t *testing.T) {
-	out := sourcetest.NewOut()
-	c := newConfig("/hooks")
-	c.Token = config.NewSecret(token)
-	url := startSource(t, c, out)
-	for _, authorization := range []string{
-		"", "Bearer", "Bearer ", token, "Basic " + token, "Bearer " + token + "x", "Bearer " + token[1:], "bearer x " + token,
-	} {
-		header := map[string]string{"Content-Type": "application/json"}
-		if authorization != "" {
-			header["Authorization"] = authorization
-		}
-		got := send(t, http.MethodPost, url, header, "{}")
-		wantRefusal(t, got, 401, "send the source's token as Authorization: Bearer …")
-		if challenge := got.header.Get("WWW-Authenticate"); challenge != `Bearer realm="sluice"` {
-			t.Errorf("WWW-Authenticate %q", challenge)
-		}
-	}
-	for _, authorization := range []string{"Bearer " + token, "bearer  " + token} {
-		got := send(t, http.MethodPost, url, map[string]string{"Content-Type": "application/json", "Authorization": authorization}, "{}")
-		if got.status != 202 {
-			t.Errorf("%q: %d %s", authorization, got.status, got.body)
-		}
-	}
-	if n := len(out.Events()); n != 2 {
-		t.Errorf("%d events, want 2", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const token = "correct-horse-battery"
+
+// secrets returns a list of secrets.
+func secrets(all ...string) config.Secrets {
+	list := make(config.Secrets, len(all))
+	for i, text := range all {
+		list[i] = config.NewSecret(text)
+	}
+	return list
+}
 
 // newConfig returns a configuration with its defaults and a path.
 func newConfig(path string) *sourcehttp.Config {
@@ -99,12 +109,40 @@ func send(tb testing.TB, method, url string, header map[string]string, body stri
 	return answer{status: response.StatusCode, header: response.Header, body: strings.TrimSpace(string(text))}
 }
 
+// startHandler runs a source until the test ends, and returns its handler, for
+// requests without a connection.
+func startHandler(tb testing.TB, c *sourcehttp.Config) (http.Handler, *sourcetest.Out) {
+	tb.Helper()
+	mux, out := make(handlers, 1), sourcetest.NewOut()
+	source, err := c.Source(sourcetest.Env("hooks", mux))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sourcetest.Run(tb, source, out)
+	return <-mux, out
+}
+
+// newRequest returns a request with a JSON body.
+func newRequest(tb testing.TB, method, target, body string) *http.Request {
+	tb.Helper()
+	request := httptest.NewRequestWithContext(tb.Context(), method, target, strings.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	return request
+}
+
+// serve answers a request without a connection.
+func serve(handler http.Handler, request *http.Request) answer {
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return answer{status: recorder.Code, header: recorder.Header(), body: strings.TrimSpace(recorder.Body.String())}
+}
+
 func TestSuite(t *testing.T) {
 	sourcetest.Exercise(t, sourcetest.Fixture{Start: func(tb testing.TB) sourcetest.Upstream {
 		tb.Helper()
 		server, url := startServer(tb, sourcehttp.Options{})
 		c := newConfig("/hooks")
-		c.Token = config.NewSecret(token)
+		c.Token = secrets(token)
 		sender := &sender{url: url + c.Path, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 		return sourcetest.Upstream{
 			Source: func(tb testing.TB) sources.Source {

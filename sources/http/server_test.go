@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"sluice/config"
 	sourcehttp "sluice/sources/http"
 	"sluice/sources/sourcetest"
 )
@@ -69,7 +68,9 @@ func TestNoOpenSourceBeyondThisMachine(t *testing.T) {
 	for _, c := range cases {
 		server := sourcehttp.NewServer(sourcehttp.Options{Listen: c.listen, AllowUnauthenticated: c.allowed})
 		section := newConfig("/hooks")
-		section.Token = config.NewSecret(c.token)
+		if c.token != "" {
+			section.Token = secrets(c.token)
+		}
 		message := ""
 		if _, err := section.Source(sourcetest.Env("hooks", server)); err != nil {
 			message = err.Error()

@@ -2,7 +2,6 @@ package http
 
 import (
 	"context"
-	"crypto/sha256"
 	"sync"
 	"time"
 
@@ -36,8 +35,8 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 		out:       out,
 		gate:      gate,
 		onStop:    func(f func()) func() bool { return context.AfterFunc(work, f) },
-		protected: !s.config.Token.IsZero(),
-		digest:    sha256.Sum256([]byte(s.config.Token.Reveal())),
+		protected: !s.config.Unauthenticated(),
+		auth:      s.config.auth(),
 	}
 	remove, err := s.env.Ingest.Handle(s.env.Name, s.config.Path, h)
 	if err != nil {
