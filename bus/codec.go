@@ -108,9 +108,7 @@ func decode(m *stored, e *event.Entry) (err error) {
 	if e.Event, err = event.DecodeHeader(m.header, m.data); err != nil {
 		return err
 	}
-	if e.Trigger != "" {
-		e.Origin, err = event.Origin(m.header)
-	}
+	e.Origin, err = event.Origin(m.header)
 	return err
 }
 

@@ -47,6 +47,24 @@ func (b *Bus) PublishDirected(ctx context.Context, entries ...event.Directed) ([
 	return sequences, nil
 }
 
+// PublishReplies makes the events durable that a delivery was answered with,
+// under the name of what has answered. Their message ids follow from the
+// delivery and their places: a second answer to the same delivery within the
+// de-duplication window adds only what it has more. The errors are those of
+// Out.Publish.
+func (b *Bus) PublishReplies(ctx context.Context, name, delivery string, events ...event.Event) error {
+	messages, err := b.Source(name).messages(events)
+	if err != nil || len(messages) == 0 {
+		return err
+	}
+	for i, msg := range messages {
+		event.SetOrigin(msg.Header, delivery)
+		msg.Header[nats.MsgIdHdr] = []string{event.DedupID(name, delivery, strconv.Itoa(i))}
+	}
+	_, err = b.publisher.publish(ctx, messages)
+	return err
+}
+
 func (b *Bus) directedMessages(entries []event.Directed) ([]*nats.Msg, error) {
 	messages := make([]*nats.Msg, len(entries))
 	for i := range entries {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -267,4 +268,39 @@ func TestServerRefusesABatchAsAWhole(t *testing.T) {
 	_, last, err := b.Bounds(limited(t))
 	check(t, err)
 	equal(t, "last", last, 0)
+}
+
+// TestRepliesAreStoredOnce: by the delivery that they answer and their place,
+// whatever their ids are.
+func TestRepliesAreStoredOnce(t *testing.T) {
+	b := open(t, small(t))
+	reply := func(id string) event.Event { return event.Event{ID: id, Source: "/w", Type: "done"} }
+	for _, answer := range []struct {
+		delivery string
+		events   []event.Event
+	}{
+		{"inc.1.t", []event.Event{reply("a"), reply("b")}},
+		{"inc.1.t", []event.Event{reply("x"), reply("b"), reply("c")}}, // another answer: only what it has more
+		{"inc.2.t", []event.Event{reply("a"), reply("a")}},             // another delivery, and one id twice
+		{"inc.2.t", nil},
+	} {
+		if err := b.PublishReplies(t.Context(), "t", answer.delivery, answer.events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batch, err := b.Range(t.Context(), 1, 100, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range batch.Entries {
+		got = append(got, e.Source+" "+e.Trigger+e.Event.ID+" "+e.Origin)
+	}
+	if want := "t a inc.1.t, t b inc.1.t, t c inc.1.t, t a inc.2.t, t a inc.2.t"; strings.Join(got, ", ") != want {
+		t.Errorf("got %v\nwant %s", got, want)
+	}
+	large := event.Event{ID: "l", Source: "/w", Type: "done", Data: make([]byte, 1<<20)}
+	if err := b.PublishReplies(t.Context(), "t", "inc.3.t", large); !errors.Is(err, event.ErrTooLarge) {
+		t.Errorf("one that is too large: %v", err)
+	}
 }

@@ -119,7 +119,8 @@ type Function struct {
 // A Trigger says which events go to which sink, and how.
 type Trigger struct {
 	Name string
-	// On are the names of the sources, at least one.
+	// On are the names of the sources, at least one: also of functions and
+	// triggers that publish replies.
 	On []string
 	// When is the pattern, a mapping; nil matches every event.
 	When *Node

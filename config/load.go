@@ -88,6 +88,7 @@ type reader struct {
 	file  *File
 
 	sourceNames, functionNames, triggerNames *nameSet
+	published                                *nameSet // what events are published under
 	functionsByName                          map[string]Function
 }
 

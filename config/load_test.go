@@ -302,3 +302,40 @@ func TestBatch(t *testing.T) {
 		}
 	}
 }
+
+// answeringSection is a sink that publishes what it is answered with when it is
+// told to.
+type answeringSection struct {
+	Reply bool `yaml:"reply"`
+}
+
+func (s *answeringSection) Replies() bool { return s.Reply }
+
+func TestReplies(t *testing.T) {
+	kinds := testKinds()
+	kinds.Sinks["sink"] = func() Section { return new(answeringSection) }
+	const functions = "functions: {quiet: {sink: {}}, loud: {sink: {reply: true}}}\n"
+	for text, want := range map[string]string{
+		functions + "triggers: {t: {on: loud, to: quiet}}":                                                       "[loud]",
+		functions + "triggers: {t: {on: [a, loud], to: loud}}":                                                   "[a loud]",
+		"triggers: {t: {on: [a, t], to: {sink: {reply: true}}}}":                                                 "[a t]",
+		"triggers: {t: {on: a, to: {sink: {reply: true}}}, u: {on: t, to: {sink: {}}}}":                          "[a]",
+		functions + "triggers: {t: {on: quiet, to: loud}}":                                                       `f.yaml:3:16: triggers.t.on: "quiet" publishes nothing: give its sink reply: publish, or name a source`,
+		functions + "triggers: {t: {on: [t, a, a], to: loud}}":                                                   `f.yaml:3:21: triggers.t.on[0]: "t" publishes nothing: give its sink reply: publish, or name a source`,
+		functions + "triggers: {t: {on: [a, lout], to: loud}}":                                                   `f.yaml:3:24: triggers.t.on[1]: no source "lout"; did you mean "loud"?`,
+		"functions: {a: {sink: {reply: true}}}\ntriggers: {t: {on: a, to: a}}":                                   `f.yaml:2:13: functions.a: its replies are published under its name, and something else is called "a": rename one of them`,
+		functions + "triggers: {loud: {on: a, to: {sink: {reply: true}}}}":                                       `f.yaml:3:12: triggers.loud: its replies are published under its name, and something else is called "loud": rename one of them`,
+		functions + "triggers: {t: {on: a, to: quiet}}\ntests: [{event: {source: loud, type: x}, triggers: []}]": "[a]",
+	} {
+		file, err := load("f.yaml", t.TempDir(), "sources: {a: {http: {path: /a}}}\n"+text+"\n", kinds, environment(nil))
+		got := ""
+		if err != nil {
+			got, _, _ = strings.Cut(err.Error(), "\n")
+		} else {
+			got = fmt.Sprint(file.Triggers[0].On)
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
+		}
+	}
+}

@@ -65,6 +65,6 @@ func (r *reader) testEvent(p part) map[string]any {
 		r.wrong(source.node, source.at, "the name of a source")
 		return event
 	}
-	r.references(p, "source", name, "source", r.sourceNames)
+	r.references(p, "source", name, "source", r.published)
 	return event
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -134,13 +135,13 @@ func (o *oneOrMore) add(key string, n *Node) error {
 // triggers reads the triggers.
 func (r *reader) triggers(parts []part) {
 	was := map[string]string{}
+	sources, on := make([]part, 0, len(parts)), make([]oneOrMore, 0, len(parts))
 	for _, p := range parts {
 		var keys triggerKeys
 		if !r.into(p.node, &keys, p.at) && p.node.kind != mappingNode {
 			continue
 		}
 		t := Trigger{Name: p.at.key, Pos: p.at.pos, Retry: DefaultRetry()}
-		t.On = r.references(p, "on", keys.On, "source", r.sourceNames)
 		t.Was = keys.Was.texts
 		r.required(p, keys)
 		r.formerNames(p, keys.Was, was)
@@ -153,8 +154,54 @@ func (r *reader) triggers(parts []part) {
 		r.limits(p.node, p.at, keys.Concurrency, keys.Timeout)
 		t.Concurrency = or(defaultConcurrency, keys.Concurrency, function.concurrency)
 		t.Timeout = or(defaultTimeout, keys.Timeout, function.timeout)
+		t.On = keys.On.texts
 		r.file.Triggers = append(r.file.Triggers, t)
+		sources = append(sources, p)
+		on = append(on, keys.On)
 	}
+	r.replies()
+	for i, p := range sources {
+		r.sourcesOf(p, on[i])
+	}
+}
+
+// replies finds the functions and triggers whose sinks publish what they are
+// answered with: each under its own name, as if it were a source.
+func (r *reader) replies() {
+	r.published = &nameSet{list: slices.Clone(r.sourceNames.list), set: maps.Clone(r.sourceNames.set)}
+	add := func(thing, name string, pos Pos, section Section) {
+		replying, ok := section.(interface{ Replies() bool })
+		if !ok || !replying.Replies() {
+			return
+		}
+		if r.published.has(name) {
+			r.c.problem(pos, (&path{}).sub(thing+"s", pos).sub(name, pos), fmt.Sprintf("its replies are published under its name, and something else is called %q: rename one of them", name))
+			return
+		}
+		r.published.list, r.published.set[name] = append(r.published.list, name), true
+	}
+	for i := range r.file.Functions {
+		f := &r.file.Functions[i]
+		add("function", f.Name, f.Pos, f.Sink.Section)
+	}
+	for i := range r.file.Triggers {
+		if t := &r.file.Triggers[i]; t.Sink != nil {
+			add("trigger", t.Name, t.Pos, t.Sink.Section)
+		}
+	}
+}
+
+// sourcesOf checks what a trigger is on: sources, and what publishes replies.
+func (r *reader) sourcesOf(p part, on oneOrMore) {
+	var others oneOrMore
+	for i, name := range on.texts {
+		if silent := r.functionNames.has(name) || r.triggerNames.has(name); silent && !r.published.has(name) {
+			r.below(p.node, Invalid("on"+on.keys[i], "%s publishes nothing: give its sink reply: publish, or name a source", quoteShort(name)), p.at)
+			continue
+		}
+		others.texts, others.keys = append(others.texts, name), append(others.keys, on.keys[i])
+	}
+	r.references(p, "on", others, "source", r.published)
 }
 
 // required notes the keys that a trigger cannot do without.
@@ -174,9 +221,8 @@ func (r *reader) meant(p part, key string) bool {
 	})
 }
 
-// references returns the names that stand at key, and notes those that name
-// nothing or stand twice.
-func (r *reader) references(p part, key string, list oneOrMore, thing string, known *nameSet) []string {
+// references notes the names at key that name nothing or stand twice.
+func (r *reader) references(p part, key string, list oneOrMore, thing string, known *nameSet) {
 	seen := map[string]bool{}
 	for i, name := range list.texts {
 		var problem *Problem
@@ -192,7 +238,6 @@ func (r *reader) references(p part, key string, list oneOrMore, thing string, kn
 			r.below(p.node, problem, p.at)
 		}
 	}
-	return list.texts
 }
 
 // formerNames notes what cannot have been a trigger's name before.

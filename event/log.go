@@ -18,8 +18,9 @@ type Entry struct {
 	Source string
 	// Trigger is set on a directed entry only: the one trigger it is for.
 	Trigger string
-	// Origin is set on a directed entry only: the id of the delivery whose
-	// letter is replayed by it, or the id of what else it was made from.
+	// Origin is what the entry was made from: the id of the delivery whose letter
+	// a directed entry replays, or which an event is a reply to. It is empty for
+	// what a source has published.
 	Origin string
 	// Size is the number of bytes that the stored message occupies in memory.
 	Size int

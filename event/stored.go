@@ -17,7 +17,7 @@ const (
 	// HeaderTypes names the extensions that are no strings: name=bool and
 	// name=int, separated by commas.
 	HeaderTypes = "Sluice-Types"
-	// HeaderOrigin is the Origin of a directed entry.
+	// HeaderOrigin is the Origin of a directed entry or a reply.
 	HeaderOrigin = "Sluice-Origin"
 )
 
@@ -51,13 +51,19 @@ func EncodeHeader(e *Event) map[string][]string {
 // entry.
 func EncodeDirectedHeader(d *Directed) map[string][]string {
 	header := EncodeHeader(&d.Event)
-	if d.Origin != "" {
-		header[HeaderOrigin] = []string{encodeValue(d.Origin)}
-	}
+	SetOrigin(header, d.Origin)
 	return header
 }
 
-// Origin returns the Origin of a stored directed entry, or "" for none.
+// SetOrigin adds what an entry was made from to the headers of its stored form;
+// "" adds nothing.
+func SetOrigin(header map[string][]string, origin string) {
+	if origin != "" {
+		header[HeaderOrigin] = []string{encodeValue(origin)}
+	}
+}
+
+// Origin returns the Origin of a stored entry, or "" for none.
 func Origin(header map[string][]string) (string, error) {
 	values := header[HeaderOrigin]
 	if len(values) == 0 {

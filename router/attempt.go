@@ -68,9 +68,38 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 	}
 	response, err := deliver(ctx, t, a)
 	for n, i := range places {
-		errs[i] = errorOf(err, n)
+		if errs[i] = errorOf(err, n); errs[i] == nil && len(response.Replies[n]) > 0 {
+			errs[i] = u.reply(ctx, t, a.Deliveries[n].ID, response.Replies[n])
+		}
 	}
 	return response, errs
+}
+
+const (
+	// replyWithin bounds the publishing of one reply.
+	replyWithin = 15 * time.Second
+	// replyAgain is when a delivery is attempted again whose reply could not be
+	// published.
+	replyAgain = 5 * time.Second
+)
+
+// reply publishes what a delivery was answered with, before it is done
+// (invariant I3). While that cannot be, the delivery waits, and nothing counts
+// as an attempt.
+func (u *run) reply(ctx context.Context, t *Trigger, delivery string, replies []event.Event) error {
+	if t.ReplyAs == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, replyWithin)
+	defer cancel()
+	err := u.options.Replies.PublishReplies(ctx, t.ReplyAs, delivery, replies...)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, event.ErrTooLarge):
+		return sinks.Permanent(fmt.Errorf("the reply cannot be published: %w", err))
+	}
+	return &sinks.ThrottledError{Err: fmt.Errorf("the reply could not be published: %w", err), After: replyAgain}
 }
 
 var errReconfigured = errors.New("the trigger is being reconfigured")

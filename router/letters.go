@@ -118,7 +118,10 @@ func (u *run) letter(l core.WriteLetter, entry *event.Entry) *dlq.Letter {
 	if entry == nil {
 		return letter
 	}
-	letter.Source, letter.Event, letter.AcceptedAt, letter.Origin = entry.Source, entry.Event, entry.Time, entry.Origin
+	letter.Source, letter.Event, letter.AcceptedAt = entry.Source, entry.Event, entry.Time
+	if entry.Trigger != "" {
+		letter.Origin = entry.Origin
+	}
 	letter.Header, letter.Raw = entry.Header, entry.Raw
 	if entry.Err != nil {
 		letter.Reason = dlq.ReasonUndecodable

@@ -41,6 +41,14 @@ type Ledger interface {
 	AppendSnapshot(ctx context.Context, claim string, expect uint64, chunks [][]byte) (first, last uint64, err error)
 }
 
+// Replies is where the events go that sinks have answered deliveries with.
+// PublishReplies returns nil when they are durable under a name, and for the
+// same delivery's again stores none twice. event.ErrTooLarge means that they
+// never can be.
+type Replies interface {
+	PublishReplies(ctx context.Context, name, delivery string, events ...event.Event) error
+}
+
 // Letters is where dead deliveries go. Put returns nil when the letter is
 // durable, also when it was there already.
 type Letters interface {

@@ -42,6 +42,9 @@ type Trigger struct {
 	// Buffer is how many events wait in memory for an attempt: 1,024 by default.
 	Buffer int
 	Retry  core.RetryPolicy
+	// ReplyAs is the name under which events are published that the sink answers
+	// with; empty when it answers with none.
+	ReplyAs string
 }
 
 // Options are what a router is made of.
@@ -49,6 +52,8 @@ type Options struct {
 	Log     Log
 	Ledger  Ledger
 	Letters Letters
+	// Replies may be nil when no trigger has ReplyAs.
+	Replies Replies
 	// Incarnation is the log's: sequences of another one mean nothing here.
 	Incarnation string
 	Triggers    []Trigger

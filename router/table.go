@@ -45,6 +45,9 @@ func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
 		if t.Sink == nil {
 			return in, fmt.Errorf("trigger %q has no sink", t.Name)
 		}
+		if t.ReplyAs != "" && r.options.Replies == nil {
+			return in, fmt.Errorf("trigger %q publishes replies, and there is nowhere to publish them", t.Name)
+		}
 		t.setDefaults()
 		in.Triggers = append(in.Triggers, core.Trigger{
 			Name: t.Name, Was: t.Was, Fingerprint: t.fingerprint(), Concurrency: t.Concurrency * max(1, t.Batch.Size), Buffer: t.Buffer, Retry: t.Retry,

@@ -52,6 +52,10 @@ type Response struct {
 	// Body is the answer's body, as far as the sink's limit lets it be read.
 	Body        []byte
 	ContentType string
+	// Replies are the events that the sink has answered deliveries with, by
+	// their index in the attempt. They are published before the deliveries are
+	// done (invariant I3).
+	Replies map[int][]event.Event
 }
 
 // A PermanentError ends a delivery at once: another attempt would fail alike.

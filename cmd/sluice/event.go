@@ -97,6 +97,9 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 	if e.Directed != "" {
 		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim("replayed from "+clean(e.Origin, 0))))
 	}
+	if e.Directed == "" && e.Origin != "" {
+		line("reply to", clean(e.Origin, 0))
+	}
 	line("problem", clean(e.Problem, 0))
 	line("data", dataLine(&decoded))
 	for i := range e.Triggers {

@@ -62,6 +62,10 @@ type Config struct {
 	// MaxResponse is how much of an answer's body is kept, at most MaxResponse.
 	MaxResponse config.Size `yaml:"max_response"`
 	Status      Status      `yaml:"status"`
+	// Reply says what becomes of answers: nothing, or ReplyPublish.
+	Reply Reply `yaml:"reply"`
+	// MaxHops is how many replies may follow one from another, from 1 to 100.
+	MaxHops int `yaml:"max_hops"`
 }
 
 // Auth says how the sink authenticates itself: in one way at most.
@@ -89,7 +93,7 @@ func Adapter() sinks.Adapter {
 
 // NewConfig returns a configuration with the defaults filled in.
 func NewConfig() *Config {
-	return &Config{Method: "POST", Mode: Binary, MaxResponse: DefaultMaxResponse}
+	return &Config{Method: "POST", Mode: Binary, MaxResponse: DefaultMaxResponse, MaxHops: sinks.DefaultMaxHops}
 }
 
 // Validate returns everything that is wrong, each problem with its key.
@@ -105,6 +109,7 @@ func (c *Config) Validate() error {
 		c.Sign.validate(),
 		tlsErr,
 		c.Status.validate(),
+		c.validateReply(),
 	}
 	if parsed != nil && parsed.Scheme == "http" && c.TLS != (TLS{}) && !c.Auth.overTLS() {
 		problems = append(problems, config.Invalid("tls", "the url is http; write https, or leave tls out"))

@@ -80,6 +80,10 @@ func TestBadConfigurations(t *testing.T) {
 			header("Webhook-Id", "x")(c)
 			sign(whsec(64))(c)
 		}, "headers.Webhook-Id: sign sets it already; leave one of them out"},
+		"reply":         {func(c *sinkhttp.Config) { c.Reply = "send" }, `reply: found "send"; write publish, or leave it out`},
+		"batch replies": {func(c *sinkhttp.Config) { c.Reply, c.Mode = "publish", "batch" }, "reply: the answer to a batch says which deliveries have failed; write another mode, or leave reply out"},
+		"no hops":       {func(c *sinkhttp.Config) { c.Reply, c.MaxHops = "publish", 0 }, "max_hops: found 0; write a whole number from 1 to 100"},
+		"many hops":     {func(c *sinkhttp.Config) { c.MaxHops = 101 }, "max_hops: found 101; write a whole number from 1 to 100"},
 		"status twice": {func(c *sinkhttp.Config) {
 			c.Status = sinkhttp.Status{Done: codes(t, "404"), Dead: codes(t, "5xx", "404")}
 		}, "status.dead[1]: 404 is in done already; write it once"},

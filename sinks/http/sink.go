@@ -45,7 +45,8 @@ type sink struct {
 	signer   signer
 	tokens   *tokens // nil without OAuth
 	matrix   *matrix
-	keep     int // bytes of an answer's body
+	replier  *replier // nil when answers are not published
+	keep     int      // bytes of an answer's body
 }
 
 var _ sinks.Closer = (*sink)(nil)
@@ -67,6 +68,9 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 		}
 	}
 	s := &sink{mode: c.Mode, pool: p, matrix: c.Status.matrix(), keep: int(c.MaxResponse)}
+	if c.Replies() {
+		s.replier = &replier{name: env.Name, maxHops: c.MaxHops}
+	}
 	if s.signer, err = c.Sign.signer(); err != nil {
 		return nil, err
 	}
@@ -127,13 +131,16 @@ func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Respon
 		return s.deliver(ctx, &attempt, &attempt.Deliveries[0])
 	}
 	var response sinks.Response
-	failed := map[int]error{}
+	failed, replies := map[int]error{}, map[int][]event.Event{}
 	for i := range attempt.Deliveries {
 		var err error
 		if response, err = s.deliver(ctx, &attempt, &attempt.Deliveries[i]); err != nil {
 			failed[i] = err
+		} else if all := response.Replies[0]; len(all) > 0 {
+			replies[i] = all
 		}
 	}
+	response.Replies = replies
 	if len(failed) > 0 {
 		return response, &sinks.PartialError{Failed: failed}
 	}
@@ -141,9 +148,19 @@ func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Respon
 }
 
 func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery) (sinks.Response, error) {
-	return s.request(ctx, d.ID,
+	var replies []event.Event
+	response, err := s.request(ctx, d.ID,
 		func(req *fasthttp.Request) { s.encode(req, a, d) },
-		func(resp *fasthttp.Response, _ bool) error { return s.settle(resp) })
+		func(resp *fasthttp.Response, cut bool) (err error) {
+			if err = s.settle(resp); err == nil {
+				replies, err = s.replier.events(resp, cut, d)
+			}
+			return err
+		})
+	if len(replies) > 0 && err == nil {
+		response.Replies = map[int][]event.Event{0: replies}
+	}
+	return response, err
 }
 
 // request makes one request and has its answer judged; cut says that the body

@@ -94,7 +94,7 @@ type Event struct {
 	Source   string    `json:"source"`
 	Accepted time.Time `json:"accepted"`
 	// Directed is set on an entry for one trigger only, such as a replayed
-	// letter, and Origin says what it was made from: a delivery's id.
+	// letter. Origin says what it, or a reply, was made from: a delivery's id.
 	Directed string `json:"directed,omitempty"`
 	Origin   string `json:"origin,omitempty"`
 	// Event is CloudEvents JSON; Problem says why there is none.

@@ -151,7 +151,8 @@ func (s *Service) openRouter(context.Context) error {
 	}
 	s.wiring.Store(made)
 	s.router, err = router.New(router.Options{
-		Log: s.bus, Ledger: s.bus, Letters: s.letters, Incarnation: s.bus.Incarnation(), Triggers: made.triggers,
+		Log: s.bus, Ledger: s.bus, Letters: s.letters, Replies: &replies{bus: s.bus, accepted: s.accepted()},
+		Incarnation: s.bus.Incarnation(), Triggers: made.triggers,
 		Logger: s.logger, Drain: s.options.Drain, Metrics: s.registry, Observe: s.options.Observe,
 	})
 	if err != nil {
@@ -204,6 +205,21 @@ func (s *Service) accepted() func(string, []event.Event) {
 			s.options.Accepted(source, &events[i], len(matched))
 		}
 	}
+}
+
+// replies publish what sinks have answered with, and note it as accepted.
+type replies struct {
+	bus      *bus.Bus
+	accepted func(string, []event.Event) // may be nil
+}
+
+// PublishReplies is for router.Replies.
+func (r *replies) PublishReplies(ctx context.Context, name, delivery string, events ...event.Event) error {
+	err := r.bus.PublishReplies(ctx, name, delivery, events...)
+	if err == nil && r.accepted != nil {
+		r.accepted(name, events)
+	}
+	return err
 }
 
 // Ready is closed when the service takes and carries events.

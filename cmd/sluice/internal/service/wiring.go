@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -60,6 +61,9 @@ func (w *wiring) trigger(t *config.Trigger) (router.Trigger, error) {
 			Attempts: t.Retry.Attempts, Initial: time.Duration(t.Retry.Initial),
 			Max: time.Duration(t.Retry.Max), MaxAge: time.Duration(t.Retry.MaxAge),
 		},
+	}
+	if replying, ok := made.Sink.(*lentSink).config.Section.(interface{ Replies() bool }); ok && replying.Replies() {
+		made.ReplyAs = cmp.Or(t.Function, t.Name)
 	}
 	if t.Batch != nil {
 		made.Batch = router.Batch{Size: t.Batch.Size, Window: time.Duration(t.Batch.Window)}
