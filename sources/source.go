@@ -76,8 +76,9 @@ type Env struct {
 
 // A Mux takes the handlers of HTTP sources.
 type Mux interface {
-	// Handle serves path, and nothing below it, until remove is called. It
-	// returns an error that names the other source when the path is taken.
+	// Handle serves path, and nothing below it, until remove is called; or
+	// everything below, when path ends with /*. It returns an error that names
+	// the other source when the path is taken.
 	Handle(source, path string, handler http.Handler) (remove func(), err error)
 }
 

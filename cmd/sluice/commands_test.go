@@ -146,7 +146,7 @@ func TestBadInputOfCommands(t *testing.T) {
 	in := install(t, "up", nil)
 	in.send("--id", "1", "--wait")
 	two := filepath.Join(t.TempDir(), "two.yaml")
-	text := "sources: {nightly: {cron: {schedule: \"0 3 * * *\"}}, uploads: {s3: {endpoint: \"http://127.0.0.1:9000\", bucket: photos, prefix: in/}}}\n" +
+	text := "sources: {nightly: {cron: {schedule: \"0 3 * * *\"}}, uploads: {s3: {endpoint: \"http://127.0.0.1:9000\", bucket: photos, prefix: in/}}, looks: {http: {path: /looks, methods: [GET], shape: request}}}\n" +
 		"triggers: {all: {on: nightly, to: {http: {url: \"http://127.0.0.1:1\"}}}}\n"
 	if err := os.WriteFile(two, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -182,6 +182,7 @@ func TestBadInputOfCommands(t *testing.T) {
 		{[]string{"send", "order", "-c", in.path}, exitNotFound, `there is no source "order": did you mean "orders"?`},
 		{[]string{"send", "nightly", "-c", two}, exitUsage, `the source "nightly" is of the kind cron, and events can be sent to http sources only`},
 		{[]string{"send", "uploads", "-c", two}, exitUsage, `of the kind s3, and events can be sent to http sources only: put an object into its bucket, such as: curl -T FILE http://127.0.0.1:9000/photos/in/FILE`},
+		{[]string{"send", "looks", "-c", two}, exitUsage, `the source "looks" takes GET, and events are sent by POST: send a request such as: curl -X GET http://127.0.0.1:4800/looks`},
 		{[]string{"send", "orders", "-c", in.path, "--count", "0"}, exitUsage, "--count 0: write 1 to 1000000"},
 		{[]string{"send", "orders", "-c", in.path, "--timeout", "-1s"}, exitUsage, "--timeout -1s: write a time such as 1m"},
 		{[]string{"send", "orders", "-c", in.path, "--data", "@none"}, exitNotFound, `--data: there is no file "none"`},

@@ -46,7 +46,7 @@ func banner(p paint, file *config.File, flags *devFlags, running *service.Servic
 func sourceText(source config.Source, running *service.Service) string {
 	switch section := source.Section.(type) {
 	case *sourcehttp.Config:
-		return fmt.Sprintf("POST http://%s%s", running.IngestAddr(), section.Path)
+		return fmt.Sprintf("%s http://%s%s", strings.Join(section.Methods, ", "), running.IngestAddr(), section.Path)
 	case *sources3.Config:
 		text := fmt.Sprintf("objects in %s/%s/%s", section.Endpoint, section.Bucket, section.Prefix)
 		if section.Suffix != "" {

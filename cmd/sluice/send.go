@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,12 @@ func httpSource(file *config.File, name string) (*sourcehttp.Config, error) {
 		if source.Name != name {
 			continue
 		}
-		if section, ok := source.Section.(*sourcehttp.Config); ok {
+		section, ok := source.Section.(*sourcehttp.Config)
+		if ok && !slices.Contains(section.Methods, http.MethodPost) {
+			return nil, exitWithf(exitUsage, "the source %q takes %s, and events are sent by POST: send a request such as: curl -X %s http://%s%s",
+				name, strings.Join(section.Methods, ", "), section.Methods[0], reachable(file.Ingest.Listen), section.Path)
+		}
+		if ok {
 			return section, nil
 		}
 		return nil, exitWithf(exitUsage, "the source %q is of the kind %s, and events can be sent to http sources only%s", name, source.Kind, otherWay(source))

@@ -2,6 +2,7 @@ package http
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -28,6 +29,11 @@ type refusal struct {
 type refused struct {
 	Error     string `json:"error"`
 	RequestID string `json:"request_id"`
+}
+
+// badRequest is the refusal of what is malformed.
+func badRequest(format string, args ...any) *refusal {
+	return &refusal{status: http.StatusBadRequest, message: fmt.Sprintf(format, args...)}
 }
 
 // write answers with the refusal and returns the id under which the answer can

@@ -140,7 +140,7 @@ func (a *auth) admit(header http.Header, now time.Time) (*signature.Claim, *refu
 		return nil, nil
 	}
 	if n := len(header["Authorization"]); n > 1 {
-		return nil, &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the header Authorization is there %d times: send it once", n)}
+		return nil, badRequest("the header Authorization is there %d times: send it once", n)
 	}
 	if a.knows(header.Get("Authorization")) {
 		return nil, nil
@@ -197,7 +197,7 @@ func refuseSignature(err error) *refusal {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused) && refused.Malformed:
-		return &refusal{status: http.StatusBadRequest, message: err.Error()}
+		return badRequest("%v", err)
 	default:
 		return unauthorized("Signature", err.Error())
 	}

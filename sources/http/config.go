@@ -6,6 +6,7 @@ package http
 import (
 	"errors"
 	"log/slog"
+	"net/http"
 	"path"
 	"strings"
 
@@ -22,7 +23,10 @@ func Adapter() sources.Adapter {
 	return sources.Adapter{
 		Kind: "http",
 		Config: func() sources.Config {
-			return &Config{MaxBody: event.DefaultMaxSize, MaxBatch: 1000, Type: "http.request"}
+			return &Config{
+				Methods: []string{http.MethodPost}, Shape: shapeBody,
+				MaxBody: event.DefaultMaxSize, MaxBatch: 1000, Type: "http.request",
+			}
 		},
 	}
 }
@@ -30,8 +34,10 @@ func Adapter() sources.Adapter {
 // A Config is the section of a source in the file.
 type Config struct {
 	// Path is where the source takes requests, such as /hooks/stripe. It is
-	// matched exactly.
+	// matched exactly, or, when it ends with /*, by everything below it.
 	Path string `yaml:"path"`
+	// Methods are those of the requests that are taken, POST by default.
+	Methods []string `yaml:"methods"`
 	// Token, when it is set, must come with every request as a bearer token
 	// (RFC 6750). It is one token, or two while they are changed.
 	Token config.Secrets `yaml:"token"`
@@ -42,6 +48,13 @@ type Config struct {
 	// IDHeader is the header that has the id of the event that a plain body
 	// becomes. Without it the scheme of Verify says where the id is.
 	IDHeader string `yaml:"id_header"`
+	// Handshake answers senders that ask whether they may send.
+	Handshake *Handshake `yaml:"handshake"`
+	// Shape is what the data of the event is that a plain request becomes: its
+	// body, or an envelope with method, path, query, headers and body.
+	Shape string `yaml:"shape"`
+	// Headers are those that are in the envelope, besides Content-Type.
+	Headers []string `yaml:"headers"`
 	// MaxBody is the largest request body, 1MiB by default.
 	MaxBody config.Size `yaml:"max_body"`
 	// MaxBatch is the largest number of events in one request, 1000 by default.
@@ -59,9 +72,12 @@ const (
 
 // Validate returns all problems of the section, joined.
 func (c *Config) Validate() error {
-	problems := []error{checkPath(c.Path), c.validateAuth()}
+	problems := []error{checkPath(c.Path), c.validateAuth(), c.validateRequest()}
 	if c.IDHeader != "" && !httpguts.ValidHeaderFieldName(c.IDHeader) {
 		problems = append(problems, config.Invalid("id_header", "%q is not the name of a header: write one such as X-Request-Id", c.IDHeader))
+	}
+	if c.Handshake != nil {
+		problems = append(problems, c.Handshake.validate(c.Methods))
 	}
 	if c.MaxBody < 1 || c.MaxBody > maxMaxBody {
 		problems = append(problems, config.Invalid("max_body", "%v: write a size from 1B to 64MiB", c.MaxBody))
@@ -94,6 +110,8 @@ func checkPath(p string) error {
 		return config.Invalid("path", "%q: write it with a slash in front: %q", p, "/"+p)
 	case strings.Trim(p, legal) != "":
 		return config.Invalid("path", "%q: use letters, digits, slashes and -._~!$&'()*+,;=:@ only", p)
+	case strings.Contains(strings.TrimSuffix(p, "/*"), "*"):
+		return config.Invalid("path", "%q: a * stands for everything below, at the end only: /hooks/*", p)
 	case path.Clean(p) != p:
 		return config.Invalid("path", "%q: write it as %q", p, path.Clean(p))
 	}

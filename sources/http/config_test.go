@@ -42,6 +42,47 @@ func TestConfigProblems(t *testing.T) {
 			},
 			"basic: a source has one way of authentication, and token is there already: remove one",
 		},
+		{"no methods", func(c *sourcehttp.Config) { c.Methods = nil }, "methods: the list is empty: write [POST]"},
+		{
+			"methods", func(c *sourcehttp.Config) { c.Methods = []string{"POST", "post", "POST", "GET"} },
+			`methods[1]: found "post": write POST, PUT, PATCH, DELETE, GET` + "\nmethods[2]: POST stands twice: remove one\n" +
+				"methods[3]: a GET request has no body to make an event of: write shape: request",
+		},
+		{"shape", func(c *sourcehttp.Config) { c.Shape = "envelope" }, `shape: found "envelope": write body or request`},
+		{
+			"headers without an envelope", func(c *sourcehttp.Config) { c.Headers = []string{"X-A"} },
+			"headers: headers are in the event with shape: request only: write that, or remove this",
+		},
+		{
+			"headers", func(c *sourcehttp.Config) {
+				c.Shape, c.Headers = "request", []string{"X-A", "a b", "authorization", "Nats-Msg-Id", "x-forwarded-user"}
+			},
+			`headers[1]: "a b" is not the name of a header: write one such as X-Event-Type` + "\n" +
+				`headers[2]: "authorization" is a secret of the sender, which does not belong into events: remove it` + "\n" +
+				`headers[3]: "Nats-Msg-Id" is taken away from every request before anything is read: remove it` + "\n" +
+				`headers[4]: "x-forwarded-user" is taken away from every request before anything is read: remove it`,
+		},
+		{"star", func(c *sourcehttp.Config) { c.Path = "/hooks/*" }, ""},
+		{"star within", func(c *sourcehttp.Config) { c.Path = "/*/hooks" }, `path: "/*/hooks": a * stands for everything below, at the end only: /hooks/*`},
+		{"star in a name", func(c *sourcehttp.Config) { c.Path = "/hooks*" }, `path: "/hooks*": a * stands for everything below, at the end only: /hooks/*`},
+		{
+			"handshake without origins", func(c *sourcehttp.Config) { c.Handshake = &sourcehttp.Handshake{} },
+			`handshake.origins: it is missing: write who may send, such as [eventgrid.azure.net], or ["*"] for everybody`,
+		},
+		{
+			"handshake without POST", func(c *sourcehttp.Config) {
+				c.Methods, c.Handshake = []string{"PUT"}, &sourcehttp.Handshake{Origins: []string{"*"}}
+			},
+			"handshake: it is for events that are sent by POST: add that to methods, or remove this",
+		},
+		{
+			"handshake", func(c *sourcehttp.Config) {
+				c.Handshake = &sourcehttp.Handshake{Origins: []string{"*", "*.example.com", "https://x", "a..b"}, Rate: -1}
+			},
+			`handshake.origins[2]: "https://x" is no name: write one such as eventgrid.azure.net, *.example.com, or *` + "\n" +
+				`handshake.origins[3]: "a..b" is no name: write one such as eventgrid.azure.net, *.example.com, or *` + "\n" +
+				"handshake.rate: -1: write the requests of a minute, 1 to 10000000",
+		},
 		{"no scheme", func(c *sourcehttp.Config) { c.Verify = &signature.Config{} }, "verify: it names no scheme: write one of standard_webhooks, github, stripe, slack or hmac, with its secret"},
 		{"id header", func(c *sourcehttp.Config) { c.IDHeader = "a b" }, `id_header: "a b" is not the name of a header: write one such as X-Request-Id`},
 		{

@@ -18,7 +18,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	local := isLoopback(s.options.Listen)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := crossOrigin.Check(r); err != nil || local && rebound(r) {
+		if err := crossOrigin.Check(changing(r)); err != nil || local && rebound(r) {
 			(&refusal{status: http.StatusForbidden, message: "a browser sends this for another site: that is not allowed"}).write(w)
 			return
 		}
@@ -26,6 +26,17 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		defer s.limitBody(w, r)()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// changing returns the request as one that changes something: a GET makes an
+// event too, where a source takes it.
+func changing(r *http.Request) *http.Request {
+	if r.Method != http.MethodGet {
+		return r
+	}
+	post := *r
+	post.Method = http.MethodPost
+	return &post
 }
 
 // rebound tells whether a browser was led here by a name that is not this
@@ -60,10 +71,21 @@ func isStripped(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
 		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
-		"Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Authenticated-User", "X-Webauth-User":
+		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
+		"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert":
 		return true
 	}
-	return strings.HasPrefix(name, "Nats-") || strings.HasPrefix(name, "Sluice-")
+	for _, prefix := range [...]string{
+		"Nats-", "Sluice-",
+		"Remote-", "X-Remote-", "X-Auth-Request-", "X-Authenticated-", "X-Webauth-", "X-Authentik-", "X-Pomerium-",
+		"X-Goog-Authenticated-", "X-Goog-Iap-", "X-Ms-Client-Principal", "X-Amzn-Oidc-", "Cf-Access-", "Tailscale-User-",
+		"Ssl-Client-", "X-Ssl-Client-",
+	} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // errOverloaded ends the reading of a body for which there is no memory.
@@ -95,10 +117,15 @@ type limitedBody struct {
 	taken int64 // of them this one's
 }
 
+// take counts n bytes more, and tells whether there is room for them.
+func (b *limitedBody) take(n int) bool {
+	b.taken += int64(n)
+	return b.all.Add(int64(n)) <= b.most
+}
+
 func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.taken += int64(n)
-	if b.all.Add(int64(n)) > b.most {
+	if !b.take(n) {
 		return n, errOverloaded
 	}
 	if err == io.EOF { //nolint:errorlint // the contract of io.Reader: EOF itself.

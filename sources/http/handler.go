@@ -10,11 +10,15 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"sluice/event"
 	"sluice/sources"
@@ -33,7 +37,9 @@ type handler struct {
 	onStop    func(func()) (forget func() bool)
 	protected bool
 	auth      auth
-	failing   atomic.Bool // the last publish has failed
+	granted   *rate.Limiter // nil: no rate has been agreed on
+	readers   sync.Pool     // of *gzip.Reader
+	failing   atomic.Bool   // the last publish has failed
 }
 
 // Authenticated tells whether the source knows its senders.
@@ -48,6 +54,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.gate.leave()
+	if r.Method == http.MethodOptions && h.config.Handshake != nil {
+		h.config.Handshake.answer(w, r)
+		return
+	}
 	taken, refusal := h.take(w, r)
 	if refusal == nil {
 		h.accept(w, taken)
@@ -92,11 +102,19 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (t taken, _ *refu
 	if refusal := h.auth.check(claim, body); refusal != nil {
 		return t, refusal
 	}
+	if isGzip(r.Header) {
+		if body, refusal = h.inflate(r, body); refusal != nil {
+			return t, refusal
+		}
+	}
 	if answer, asked := h.auth.challenge(body); asked {
 		return taken{challenge: answer}, nil
 	}
 	events, refusal := h.events(r, body)
 	if refusal != nil {
+		return t, refusal
+	}
+	if refusal := h.allow(); refusal != nil {
 		return t, refusal
 	}
 	if refusal := h.publish(r, events); refusal != nil {
@@ -111,21 +129,19 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (t taken, _ *refu
 
 // admit looks at what can be judged without the body.
 func (h *handler) admit(r *http.Request) (*signature.Claim, *refusal) {
-	if r.Method != http.MethodPost {
+	if !slices.Contains(h.config.Methods, r.Method) {
+		allowed := strings.Join(h.config.Methods, ", ")
 		return nil, &refusal{
-			status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %.20q: send POST", r.Method),
-			header: [2]string{"Allow", http.MethodPost},
+			status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %.20q: send %s", r.Method, allowed),
+			header: [2]string{"Allow", allowed},
 		}
 	}
 	claim, refused := h.auth.admit(r.Header, h.env.Now())
 	if refused != nil {
 		return nil, refused
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, &refusal{
-			status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("content encoding %.40q: send the body as it is", encoding),
-			header: [2]string{"Accept-Encoding", "identity"},
-		}
+	if refusal := checkEncoding(r.Header); refusal != nil {
+		return nil, refusal
 	}
 	if r.ContentLength > int64(h.config.MaxBody) {
 		return nil, h.tooLarge()
@@ -156,14 +172,19 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal
 	case errors.As(err, &tooLarge):
 		return nil, h.tooLarge()
 	case errors.Is(err, errOverloaded):
-		return nil, &refusal{
-			status: http.StatusServiceUnavailable, message: errOverloaded.Error(),
-			retryAfter: retryOverloaded, header: [2]string{"Connection", "close"},
-		}
+		return nil, overloaded()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &refusal{status: http.StatusRequestTimeout, message: "the body took too long", header: [2]string{"Connection", "close"}}
 	default:
-		return nil, &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the body could not be read: %v", err)}
+		return nil, badRequest("the body could not be read: %v", err)
+	}
+}
+
+// overloaded is the refusal of a body for which there is no memory.
+func overloaded() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, message: errOverloaded.Error(),
+		retryAfter: retryOverloaded, header: [2]string{"Connection", "close"},
 	}
 }
 
@@ -174,10 +195,7 @@ func (h *handler) events(r *http.Request, body []byte) ([]event.Event, *refusal)
 		return h.plain(r, body)
 	}
 	if err == nil && mode == event.ModeBinary && h.auth.verifier != nil {
-		return nil, &refusal{
-			status:  http.StatusBadRequest,
-			message: "a CloudEvent in binary mode has its attributes in headers, which the signature does not cover: send it in structured mode",
-		}
+		return nil, badRequest("a CloudEvent in binary mode has its attributes in headers, which the signature does not cover: send it in structured mode")
 	}
 	if err == nil && len(events) > h.config.MaxBatch {
 		return nil, &refusal{
@@ -190,7 +208,7 @@ func (h *handler) events(r *http.Request, body []byte) ([]event.Event, *refusal)
 	case errors.As(err, &mediaType):
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, message: err.Error()}
 	case err != nil:
-		return nil, &refusal{status: http.StatusBadRequest, message: err.Error()}
+		return nil, badRequest("%v", err)
 	}
 	return events, h.validate(events, mode)
 }
@@ -215,21 +233,27 @@ func (h *handler) validate(events []event.Event, mode event.Mode) *refusal {
 	return nil
 }
 
-// plain makes an event of a request that carries none: the body is its data.
+// plain makes an event of a request that carries none.
 func (h *handler) plain(r *http.Request, body []byte) ([]event.Event, *refusal) {
 	contentType := r.Header.Get("Content-Type")
-	if refusal := checkPlain(contentType, body); refusal != nil {
+	if refusal := h.checkPlain(contentType, body); refusal != nil {
 		return nil, refusal
 	}
 	id, refusal := h.eventID(r.Header, body)
 	if refusal != nil {
 		return nil, refusal
 	}
+	if h.config.Shape == shapeRequest {
+		if body, refusal = h.envelop(r, body); refusal != nil {
+			return nil, refusal
+		}
+		contentType = "application/json"
+	}
 	events := []event.Event{{
 		ID:              id,
 		Source:          "/" + h.env.Name,
 		Type:            h.config.Type,
-		Subject:         h.config.Path,
+		Subject:         r.URL.Path,
 		Time:            h.env.Now(),
 		DataContentType: contentType,
 		Data:            body,
@@ -247,11 +271,11 @@ func (h *handler) eventID(header http.Header, body []byte) (string, *refusal) {
 	values := header[http.CanonicalHeaderKey(name)]
 	switch {
 	case len(values) > 1:
-		return "", &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the header %s is there %d times: send it once", name, len(values))}
+		return "", badRequest("the header %s is there %d times: send it once", name, len(values))
 	case len(values) == 1 && values[0] != "":
 		return values[0], nil
 	case name != "" && must:
-		return "", &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("the header %s is missing: it has the id of the event", name)}
+		return "", badRequest("the header %s is missing: it has the id of the event", name)
 	}
 	if h.auth.verifier != nil {
 		if id := h.auth.verifier.EventID(body); id != "" {
@@ -261,26 +285,37 @@ func (h *handler) eventID(header http.Header, body []byte) (string, *refusal) {
 	return uuid.NewString(), nil
 }
 
-// checkPlain wants a body with a content type, and JSON where it says so.
-func checkPlain(contentType string, body []byte) *refusal {
+// checkPlain wants a body with a content type, and JSON where it says so. An
+// envelope makes an event of a request without a body too.
+func (h *handler) checkPlain(contentType string, body []byte) *refusal {
 	switch {
+	case len(body) == 0 && h.config.Shape == shapeRequest:
+		return nil
 	case len(body) == 0:
-		return &refusal{status: http.StatusBadRequest, message: "the body is empty: send a CloudEvent or some data"}
+		return badRequest("the body is empty: send a CloudEvent or some data")
 	case contentType == "":
 		return &refusal{
 			status:  http.StatusUnsupportedMediaType,
 			message: "no Content-Type: say what the body is, such as application/json",
 		}
 	case event.IsJSON(contentType):
-		var raw json.RawMessage
-		if err := json.Unmarshal(body, &raw); err != nil {
-			return &refusal{status: http.StatusBadRequest, message: fmt.Sprintf("Content-Type says JSON, but the body is not: %v", err)}
-		}
+		return checkJSON(body)
 	case isForm(contentType) && (body[0] == '{' || body[0] == '[') && json.Valid(body):
 		return &refusal{
 			status:  http.StatusUnsupportedMediaType,
 			message: "Content-Type says that the body is a form, but it is JSON: send Content-Type: application/json",
 		}
+	}
+	return nil
+}
+
+func checkJSON(body []byte) *refusal {
+	var raw json.RawMessage
+	if err := json.Unmarshal(body, &raw); err != nil {
+		return badRequest("Content-Type says JSON, but the body is not: %v", err)
+	}
+	if !utf8.Valid(body) {
+		return badRequest("Content-Type says JSON, but the body is not UTF-8")
 	}
 	return nil
 }

@@ -229,6 +229,8 @@ var refusedCases = []struct {
 	},
 	{"plain: empty", "POST", plain, "", 400, `the body is empty: send a CloudEvent or some data`},
 	{"plain: not JSON", "POST", plain, "{", 400, `Content-Type says JSON, but the body is not: unexpected end of JSON input`},
+	{"plain: not UTF-8", "POST", plain, "\"\xff\"", 400, `Content-Type says JSON, but the body is not UTF-8`},
+	{"plain: deep", "POST", plain, strings.Repeat("[", 4000), 400, `Content-Type says JSON, but the body is not: unexpected end of JSON input`},
 	{"plain: no content type", "POST", nil, "{}", 415, `no Content-Type: say what the body is, such as application/json`},
 	{
 		"plain: content type", "POST",
@@ -243,10 +245,10 @@ var refusedCases = []struct {
 		`Content-Type says that the body is a form, but it is JSON: send Content-Type: application/json`,
 	},
 	{
-		"gzip", "POST",
-		map[string]string{"Content-Type": "application/json", "Content-Encoding": "gzip"},
+		"brotli", "POST",
+		map[string]string{"Content-Type": "application/json", "Content-Encoding": "br"},
 		"x", 415,
-		`content encoding "gzip": send the body as it is`,
+		`content encoding "br": send gzip, or the body as it is`,
 	},
 	{"large", "POST", plain, `"` + strings.Repeat("x", 4096) + `"`, 413, `the body is too large: at most 4KiB`},
 	{

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +70,7 @@ type Server struct {
 
 	mu       sync.RWMutex
 	mounts   map[string]*mount
+	deepest  int // the length of the longest path that ended with a star, without it
 	listener net.Listener
 }
 
@@ -105,9 +108,10 @@ func isLoopback(address string) bool {
 	return host == "localhost"
 }
 
-// Handle serves path, and nothing below it, until remove is called. It returns
-// an error when another source has the path, or by the rule of Permit: a
-// handler says that it asks for authentication by a method Authenticated() bool.
+// Handle serves path, and nothing below it, until remove is called; or, when
+// path ends with /*, everything below that no other source has. It returns an
+// error when another source has the path, or by the rule of Permit: a handler
+// says that it asks for authentication by a method Authenticated() bool.
 func (s *Server) Handle(source, path string, handler http.Handler) (remove func(), err error) {
 	guarded, ok := handler.(interface{ Authenticated() bool })
 	if err := s.Permit(source, ok && guarded.Authenticated()); err != nil {
@@ -120,6 +124,9 @@ func (s *Server) Handle(source, path string, handler http.Handler) (remove func(
 	}
 	m := &mount{source: source, handler: handler}
 	s.mounts[path] = m
+	if above, star := strings.CutSuffix(path, "*"); star {
+		s.deepest = max(s.deepest, len(above))
+	}
 	return func() { s.remove(path, m) }, nil
 }
 
@@ -203,14 +210,31 @@ func (s *Server) httpServer() *http.Server {
 	}
 }
 
-// route serves a request by its exact path.
+// route serves a request by its path.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
-	s.mu.RLock()
-	m := s.mounts[r.URL.Path]
-	s.mu.RUnlock()
+	m := s.find(r.URL.Path)
 	if m == nil {
 		(&refusal{status: http.StatusNotFound, message: fmt.Sprintf("no source takes events at %.200q", r.URL.Path)}).write(w)
 		return
 	}
 	m.handler.ServeHTTP(w, r)
+}
+
+// find returns what is mounted at a path, or else next above it with a star. A
+// path that another program might read as a different one is below nothing.
+func (s *Server) find(at string) *mount {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	below := strings.TrimSuffix(at, "/")
+	if m := s.mounts[at]; m != nil || s.deepest == 0 || path.Clean(at) != below {
+		return m
+	}
+	for end := min(len(below), s.deepest); ; {
+		if end = strings.LastIndexByte(below[:end], '/'); end < 0 {
+			return nil
+		}
+		if m := s.mounts[below[:end]+"/*"]; m != nil {
+			return m
+		}
+	}
 }

@@ -28,6 +28,46 @@ func TestServesNothingButMountedPaths(t *testing.T) {
 	wantRefusal(t, got, 404, `no source takes events at "/\n\x1b"`)
 }
 
+func TestAStarTakesWhatIsBelow(t *testing.T) {
+	server, url := startServer(t, serverOptions())
+	for _, path := range []string{"/*", "/hooks/*", "/hooks/a", "/hooks/a/b/*"} {
+		remove, err := server.Handle(path, path, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, path)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path != "/*" {
+			t.Cleanup(remove)
+			continue
+		}
+		if got := send(t, http.MethodPost, url+"/a", nil, ""); got.body != "/*" {
+			t.Errorf("/a: %d %s", got.status, got.body)
+		}
+		remove()
+	}
+	for path, want := range map[string]string{
+		"/hooks/a": "/hooks/a", "/hooks/a/": "/hooks/*", "/hooks/b": "/hooks/*", "/hooks/b/c/d": "/hooks/*", "/hooks/a/b": "/hooks/*",
+		"/hooks/a/b/c": "/hooks/a/b/*", "/hooks/a/b/c/d/": "/hooks/a/b/*", "/hooks/%61/b/c": "/hooks/a/b/*",
+	} {
+		if got := send(t, http.MethodPost, url+path, nil, ""); got.status != 200 || got.body != want {
+			t.Errorf("%s: %d %s, want %s", path, got.status, got.body, want)
+		}
+	}
+	for _, path := range []string{"/", "/hooks", "/hooks/", "/other", "//hooks/a", "/hooks//b", "/hooks/../hooks/b", "/hooks/./b", "/hooks/%2e%2e/b", "/hook/b"} {
+		if got := send(t, http.MethodPost, url+path, nil, ""); got.status != 404 {
+			t.Errorf("%s: %d %s, want 404", path, got.status, got.body)
+		}
+	}
+	conn := dial(t, server)
+	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(status, " 200 ") && !strings.Contains(status, " 404 ") {
+		t.Errorf("OPTIONS *: %q, %v", status, err)
+	}
+}
+
 func TestOnePathOneSource(t *testing.T) {
 	server, _ := startServer(t, serverOptions())
 	remove, err := server.Handle("first", "/hooks", http.NotFoundHandler())
@@ -112,6 +152,7 @@ func TestStripsHeaders(t *testing.T) {
 	echo(t, server)
 	got := send(t, http.MethodPost, url+"/echo", map[string]string{
 		"Nats-Msg-Id": "1", "nats-rollup": "sub", "Sluice-Trigger": "x", "X-Forwarded-User": "root", "Remote-User": "root",
+		"X-Auth-Request-Email": "root@example.com", "Cf-Access-Jwt-Assertion": "x", "X-Forwarded-Client-Cert": "x",
 		"Te": "trailers", "Upgrade": "h2c", "Proxy-Authorization": "x", "X-Hop": "1", "Connection": "close, X-Hop",
 		"Ce-Id": "1",
 	}, "x")
@@ -125,6 +166,21 @@ func TestStripsHeaders(t *testing.T) {
 	}
 	if !strings.Contains(got.body, "Ce-Id") {
 		t.Errorf("Ce-Id is missing: %v", names)
+	}
+}
+
+// A browser that is led to make a GET for another site makes no event.
+func TestGetForAnotherSite(t *testing.T) {
+	server, url := startServer(t, serverOptions())
+	echo(t, server)
+	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200, "": 200} {
+		header := map[string]string{}
+		if site != "" {
+			header["Sec-Fetch-Site"] = site
+		}
+		if got := send(t, http.MethodGet, url+"/echo", header, ""); got.status != want {
+			t.Errorf("%q: %d, want %d", site, got.status, want)
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 		onStop:    func(f func()) func() bool { return context.AfterFunc(work, f) },
 		protected: !s.config.Unauthenticated(),
 		auth:      s.config.auth(),
+		granted:   s.config.Handshake.limiter(),
 	}
 	remove, err := s.env.Ingest.Handle(s.env.Name, s.config.Path, h)
 	if err != nil {
