@@ -328,7 +328,7 @@ func TestReplies(t *testing.T) {
 		functions + "triggers: {t: {on: a, to: quiet}}\ntests: [{event: {source: loud, type: x}, triggers: []}]": "[a]",
 	} {
 		file, err := load("f.yaml", t.TempDir(), "sources: {a: {http: {path: /a}}}\n"+text+"\n", kinds, environment(nil))
-		got := ""
+		var got string
 		if err != nil {
 			got, _, _ = strings.Cut(err.Error(), "\n")
 		} else {

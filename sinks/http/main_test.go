@@ -22,12 +22,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // build returns the sink of a configuration whose url is set.
 func build(tb testing.TB, url string, change ...func(*sinkhttp.Config)) sinks.Sink {
 	tb.Helper()
+	return buildAs(tb, "resize", url, change...)
+}
+
+// buildAs returns the sink of a trigger or function of that name.
+func buildAs(tb testing.TB, name, url string, change ...func(*sinkhttp.Config)) sinks.Sink {
+	tb.Helper()
 	c := sinkhttp.NewConfig()
 	c.URL = url
 	for _, f := range change {
 		f(c)
 	}
-	s, err := c.Sink(sinks.Env{Name: "resize", Logger: slog.New(slog.DiscardHandler)})
+	s, err := c.Sink(sinks.Env{Name: name, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}

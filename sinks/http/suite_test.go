@@ -37,6 +37,9 @@ func (w *suiteWorker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(http.StatusInternalServerError)
 	case sinktest.FailEven:
 		failEven(rw, r.Header, received)
+	case sinktest.Answer:
+		rw.Header().Set("Content-Type", "text/plain")
+		_, _ = rw.Write(body)
 	case sinktest.Refuse:
 		rw.WriteHeader(http.StatusBadRequest)
 	case sinktest.Leave:
@@ -95,7 +98,7 @@ func TestSuite(t *testing.T) {
 	for _, mode := range []sinkhttp.Mode{sinkhttp.Binary, sinkhttp.Raw, sinkhttp.Batch} {
 		t.Run(string(mode), func(t *testing.T) {
 			var url string
-			sinktest.Exercise(t, sinktest.Fixture{
+			fixture := sinktest.Fixture{
 				Worker: func(t *testing.T) sinktest.Worker {
 					t.Helper()
 					w := &suiteWorker{hold: make(chan struct{})}
@@ -120,7 +123,14 @@ func TestSuite(t *testing.T) {
 					t.Helper()
 					return build(t, url, func(c *sinkhttp.Config) { c.Mode = mode })
 				},
-			})
+			}
+			if mode != sinkhttp.Batch {
+				fixture.Replying = func(t *testing.T) sinks.Sink {
+					t.Helper()
+					return buildAs(t, "answers", url, publish, func(c *sinkhttp.Config) { c.Mode, c.MaxHops = mode, 2 })
+				}
+			}
+			sinktest.Exercise(t, fixture)
 		})
 	}
 }

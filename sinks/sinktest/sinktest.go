@@ -37,6 +37,8 @@ const (
 	// FailEven fails those whose number is even, and takes the others; see
 	// Received.Even.
 	FailEven
+	// Answer takes the delivery and answers with its data as text/plain.
+	Answer
 	// Leave answers that nobody takes deliveries there any more. A protocol that
 	// cannot say so has Fixture.CannotLeave.
 	Leave
@@ -72,6 +74,10 @@ type Fixture struct {
 	Worker func(t *testing.T) Worker
 	// Sink returns a new sink for the worker that was started last.
 	Sink func(t *testing.T) sinks.Sink
+	// Replying returns a new sink for the same worker that gives answers back as
+	// events under the name "answers", of two hops at most; nil when there is no
+	// such thing.
+	Replying func(t *testing.T) sinks.Sink
 	// CannotLeave is set when no worker can say that it is gone.
 	CannotLeave bool
 }
@@ -105,6 +111,13 @@ func Exercise(t *testing.T, f Fixture) {
 			b.close(t)
 		})
 	}
+	optional(t, f)
+	t.Run("leaves nothing running", func(t *testing.T) { leavesNothing(t, f) })
+}
+
+// optional runs what not every sink can do.
+func optional(t *testing.T, f Fixture) {
+	t.Helper()
 	if !f.CannotLeave {
 		t.Run("a worker that is gone", func(t *testing.T) {
 			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
@@ -112,7 +125,13 @@ func Exercise(t *testing.T, f Fixture) {
 			b.close(t)
 		})
 	}
-	t.Run("leaves nothing running", func(t *testing.T) { leavesNothing(t, f) })
+	if f.Replying != nil {
+		t.Run("answers with events", func(t *testing.T) {
+			b := &bench{worker: f.Worker(t), sink: f.Replying(t)}
+			replies(t, b)
+			b.close(t)
+		})
+	}
 }
 
 // A bench is a sink and its worker.
@@ -211,6 +230,40 @@ func gone(t *testing.T, b *bench) {
 	err := b.deliver(t, attempt(1, 1))
 	if _, ok := errors.AsType[*sinks.GoneError](err); !ok || sinks.IsPermanent(err) {
 		t.Errorf("a worker that is gone came as %v", err)
+	}
+}
+
+// replies checks that an answer comes back as an event whose id is the same for
+// every attempt of its delivery, that hops are counted, and that they end.
+func replies(t *testing.T, b *bench) {
+	t.Helper()
+	b.worker.Behave(Answer)
+	a := attempt(1, 1, 2)
+	for try := 1; try <= 2; try++ {
+		response, err := b.sink.Deliver(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range a.Deliveries {
+			d, all := &a.Deliveries[i], response.Replies[i]
+			if len(all) != 1 || all[0].ID != d.ID+".0" || all[0].Source != "/answers" || string(all[0].Data) != string(d.Event.Data) || sinks.Hops(&all[0]) != 1 {
+				t.Fatalf("attempt %d of delivery %d was answered with %+v", try, i, all)
+			}
+			d.Attempt++
+		}
+	}
+	for hops, ends := range map[int]bool{1: false, 2: true} {
+		far := attempt(1, 3)
+		if err := far.Deliveries[0].Event.SetExtension(sinks.AttributeHops, hops); err != nil {
+			t.Fatal(err)
+		}
+		if response, err := b.sink.Deliver(t.Context(), far); sinks.IsPermanent(err) != ends || ends == (len(response.Replies[0]) > 0) {
+			t.Errorf("the reply to hop %d: %+v, %v", hops, response.Replies, err)
+		}
+	}
+	b.worker.Behave(Succeed)
+	if response, err := b.sink.Deliver(t.Context(), attempt(1, 4)); err != nil || len(response.Replies) != 0 {
+		t.Errorf("an empty answer: %+v, %v", response.Replies, err)
 	}
 }
 
