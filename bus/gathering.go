@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -55,8 +56,10 @@ func (g *gathering) store(ctx context.Context, messages []*nats.Msg) (uint64, er
 	}
 }
 
-// lead commits groups until nothing waits.
+// lead commits groups until nothing waits. Those that were woken at the same
+// moment, such as schedules, come into the first group.
 func (g *gathering) lead(ctx context.Context) {
+	runtime.Gosched()
 	for {
 		group := g.take()
 		if len(group) == 0 {

@@ -42,7 +42,8 @@ the zone's offset, and says which of them daylight saving has moved or repeated.
 
 EXPR has five fields (minute hour day-of-month month day-of-week), or six with
 seconds first, or is @yearly, @monthly, @weekly, @daily, @hourly or "@every 5m".
-A prefix CRON_TZ=Zone goes before --timezone.
+Amazon's forms are cron(0 3 * * ? *), rate(5 minutes), counted from --from, and
+at(2027-01-31T15:04:05). A prefix CRON_TZ=Zone goes before --timezone.
 
 With --cases it reads many: one JSON object a line,
 {"expr":"0 3 * * *","timezone":"Europe/Berlin","from":"2026-01-01T00:00:00Z","n":1},
@@ -111,6 +112,7 @@ func newTickPlan(expression, timezone, from string, n int) (*tickPlan, error) {
 	if n < 1 || n > maxTicks {
 		return nil, fmt.Errorf("n: %d is not a number of ticks: write 1 to %d", n, maxTicks)
 	}
+	schedule = schedule.From(start)
 	plan := &tickPlan{schedule: schedule, from: start}
 	for at := start; len(plan.ticks) < n; {
 		next, ok := schedule.Next(at)
@@ -126,11 +128,7 @@ func newTickPlan(expression, timezone, from string, n int) (*tickPlan, error) {
 // print is for people.
 func (p *tickPlan) print(w io.Writer) error {
 	var out strings.Builder
-	kind := "fixed-time job: a skipped time fires right after the gap, a repeated one once"
-	if p.schedule.Interval() {
-		kind = "interval job: it goes on through skipped and repeated hours"
-	}
-	fmt.Fprintf(&out, "%s\n%s\n", p.schedule, kind)
+	fmt.Fprintf(&out, "%s\n%s\n", p.schedule, p.schedule.Behavior())
 	for _, tick := range p.ticks {
 		line := fmt.Sprintf("%-25s  %s  in %-12s  %s", tickText(tick), tick.Format("Mon"), relative(tick.Sub(p.from)), p.schedule.Note(tick))
 		fmt.Fprintln(&out, strings.TrimRight(line, " "))

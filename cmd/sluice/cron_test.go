@@ -110,6 +110,14 @@ func TestCronNextCases(t *testing.T) {
 		{`{"expr":"@daily","timezone":"Mars","from":"2026-01-01T00:00:00Z"}`, `{"error":"timezone: unknown time zone \"Mars\": write a name of the IANA time zone database, such as Europe/Berlin or UTC"}`},
 		{`{"expr":"@daily","from":"2026-01-01T00:00:00Z","n":0}`, `{"error":"n: 0 is not a number of ticks: write 1 to 1000"}`},
 		{`{"expr":"@daily","from":"9999-12-31T00:00:00Z"}`, `{"error":"there is no tick up to the year 9999"}`},
+		{
+			`{"expr":"cron(30 2 * * ? *)","timezone":"Europe/Berlin","from":"2026-03-28T12:00:00+01:00"}`,
+			`{"next":["2026-03-30T02:30:00+02:00"]}`,
+		},
+		{`{"expr":"rate(2 hours)","from":"2026-01-01T00:00:30Z","n":2}`, `{"next":["2026-01-01T02:00:30Z","2026-01-01T04:00:30Z"]}`},
+		{`{"expr":"at(2026-06-01T12:00:00)","timezone":"Asia/Tokyo","from":"2026-01-01T00:00:00Z"}`, `{"next":["2026-06-01T12:00:00+09:00"]}`},
+		{`{"expr":"at(2026-06-01T12:00:00)","from":"2027-01-01T00:00:00Z"}`, `{"error":"there is no tick up to the year 9999"}`},
+		{`{"expr":"rate(1 hours)","from":"2026-01-01T00:00:00Z"}`, `{"error":"expression: rate: write rate(1 hour)"}`},
 		{`{"expr":"@hourly","from":"2026-01-01T00:00:00Z"}`, `{"next":["2026-01-01T01:00:00Z"]}`},
 	}
 	var input, want strings.Builder

@@ -31,6 +31,10 @@ var (
 	metricCatchUpCPU  = metric{"catch-up, processor time with the worker's", "s per 100,000", 2}
 	metricIdleCPU     = metric{"idle, of one processor", "%", 2}
 	metricIdleMemory  = metric{"idle, resident", "MiB", 0}
+	metricTickStart   = metric{"10,000 schedules: ready after the first start", "s", 3}
+	metricTick50      = metric{"10,000 schedules: a tick is durable after its time, p50", "ms", 1}
+	metricTick99      = metric{"10,000 schedules: a tick is durable after its time, p99", "ms", 1}
+	metricTickMemory  = metric{"10,000 schedules: resident", "MiB", 0}
 )
 
 // A line is what was measured of one metric, by system, a value a round.

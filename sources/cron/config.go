@@ -11,6 +11,12 @@ import (
 	"sluice/sources"
 )
 
+const (
+	defaultMaxAge = 24 * time.Hour
+	longestMaxAge = 30 * 24 * time.Hour
+	longestJitter = 24 * time.Hour
+)
+
 // maxData bounds the configured data, in bytes of JSON.
 const maxData = 256 << 10
 
@@ -20,8 +26,10 @@ const DefaultType = "cron.tick"
 // Adapter lists the source in the program; its sources share the scheduler.
 func Adapter(scheduler *Scheduler) sources.Adapter {
 	return sources.Adapter{
-		Kind:   "cron",
-		Config: func() sources.Config { return &Config{Type: DefaultType, scheduler: scheduler} },
+		Kind: "cron",
+		Config: func() sources.Config {
+			return &Config{Type: DefaultType, CatchUp: CatchUpSkip, MaxAge: config.Duration(defaultMaxAge), scheduler: scheduler}
+		},
 	}
 }
 
@@ -37,21 +45,83 @@ type Config struct {
 	Data any `yaml:"data"`
 	// Type is the type of the events.
 	Type string `yaml:"type"`
+	// CatchUp says what becomes of ticks that passed while nothing ran; "skip" by
+	// default.
+	CatchUp CatchUp `yaml:"catch_up"`
+	// MaxAge is how old a tick may be that is caught up with; a day by default.
+	MaxAge config.Duration `yaml:"max_age"`
+	// Jitter is how much later than its time a tick may fire.
+	Jitter config.Duration `yaml:"jitter"`
+	// Start and End bound the ticks: RFC 3339, both included.
+	Start string `yaml:"start"`
+	End   string `yaml:"end"`
 
 	scheduler *Scheduler
 }
 
 // Validate reports what is wrong with the section.
 func (c *Config) Validate() error {
-	zone, err := c.zone()
-	_, scheduleErr := Parse(c.Schedule, zone)
+	_, problems := c.plan("")
 	_, dataErr := c.encodeData()
-	return errors.Join(
-		problem("schedule", scheduleErr),
-		problem("timezone", err),
-		problem("data", dataErr),
-		problem("type", checkType(c.Type)),
-	)
+	return errors.Join(problems, problem("data", dataErr), problem("type", checkType(c.Type)))
+}
+
+// plan returns what a source of that name is to do, and all that is wrong with
+// it.
+func (c *Config) plan(name string) (plan, error) {
+	zone, zoneErr := c.zone()
+	schedule, scheduleErr := Parse(c.Schedule, zone)
+	start, startErr := parseBound(c.Start)
+	end, endErr := parseBound(c.End)
+	p := plan{
+		schedule: schedule, start: start, end: end, name: name,
+		catchUp: c.CatchUp, maxAge: time.Duration(c.MaxAge), jitter: time.Duration(c.Jitter),
+	}
+	problems := errors.Join(problem("schedule", scheduleErr), problem("timezone", zoneErr), problem("start", startErr), problem("end", endErr),
+		c.checkCatchUp())
+	if problems == nil && !end.IsZero() {
+		problems = problem("end", checkEnd(&p, c.Start))
+	}
+	return p, problems
+}
+
+func (c *Config) checkCatchUp() error {
+	var problems []error
+	if c.CatchUp != CatchUpSkip && c.CatchUp != CatchUpLast && c.CatchUp != CatchUpAll {
+		problems = append(problems, config.Invalid("catch_up", "%q: write skip, last or all", string(c.CatchUp)))
+	}
+	if age := time.Duration(c.MaxAge); age < Grace || age > longestMaxAge {
+		problems = append(problems, config.Invalid("max_age", "%s: write 1m to 30d", c.MaxAge))
+	}
+	if jitter := time.Duration(c.Jitter); jitter > longestJitter {
+		problems = append(problems, config.Invalid("jitter", "%s: write at most 24h", c.Jitter))
+	}
+	return errors.Join(problems...)
+}
+
+// parseBound reads start or end, which may be empty.
+func parseBound(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	bound, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return bound, fmt.Errorf("%q is not a time: write it as 2027-03-29T02:30:00+01:00", text)
+	}
+	return bound, nil
+}
+
+// checkEnd refuses an end before which nothing fires.
+func checkEnd(p *plan, start string) error {
+	if !p.start.IsZero() && !p.start.Before(p.end) {
+		return fmt.Errorf("it is not after start (%s)", start)
+	}
+	anchored := *p
+	anchored.schedule = p.schedule.From(p.start)
+	if _, ok := anchored.after(time.Unix(0, 0)); !ok {
+		return errors.New("the schedule has no tick up to then")
+	}
+	return nil
 }
 
 // problem returns err as a problem of the key: several, when it joins several.
@@ -118,11 +188,7 @@ func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("cron source %q: %w", env.Name, err)
 	}
-	zone, err := c.zone()
-	if err != nil {
-		return nil, fmt.Errorf("cron source %q: %w", env.Name, err)
-	}
-	schedule, err := Parse(c.Schedule, zone)
+	p, err := c.plan(env.Name)
 	if err != nil {
 		return nil, fmt.Errorf("cron source %q: %w", env.Name, err)
 	}
@@ -130,5 +196,5 @@ func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cron source %q: %w", env.Name, err)
 	}
-	return &source{env: env, schedule: schedule, scheduler: c.scheduler, eventType: c.Type, data: data}, nil
+	return &source{env: env, plan: p, scheduler: c.scheduler, eventType: c.Type, data: data}, nil
 }

@@ -18,6 +18,9 @@
 // ?/1 among its list. An expression that can never fire, such as the 30th of
 // February, is refused.
 //
+// Amazon's forms are cron(…) with six fields and the year, rate(…) and at(…), by
+// the user guide of EventBridge Scheduler ("Schedule types").
+//
 // # Daylight saving
 //
 // Jobs are told apart as cron(8) of Debian does: a schedule whose minute or hour
@@ -29,13 +32,18 @@
 //     skipped one: */10 * * * * ticks every ten minutes of real time across both
 //     edges. It follows that "*/10 2 * * *" has no tick on a day without a 02:00
 //     hour, and twice as many on a day that has two of them.
+//
 //   - A fixed-time job ticks once for each time that it names. A time that is
 //     skipped ticks at the first instant after the gap; several that fall into one
 //     gap, or onto its end, are one tick. A time that is repeated ticks at its
 //     first occurrence.
+//
 //   - @every counts real time. Its ticks are the multiples of the interval since
 //     1970-01-01T00:00:00Z, so that they follow from the schedule and not from
 //     when the process started: @every 24h ticks at midnight UTC.
+//
+//   - cron(…) ticks at the first occurrence of a time, and not at all when it is
+//     skipped. rate(…) counts real time from its first start, or from Start.
 //
 // This holds for any change of a zone's offset: shifts of half an hour, at
 // midnight, of a whole day, or of standard time. (Debian's cron treats changes of
@@ -50,10 +58,10 @@
 //
 // The first start begins at that moment, and so does a start with a changed
 // schedule or zone. A tick is published when it is noticed within [Grace] of its
-// time: a kill and restart on a tick loses nothing. Ticks that passed longer ago,
-// because the process was down, the machine slept or the clock was set forward,
-// are skipped, and the log says so. A tick that was noticed in time but cannot be
-// published is retried until it is, or until a newer tick has come and it is older
-// than Grace. A clock that is set back repeats nothing: the schedule goes on
+// time: a kill and restart on a tick loses nothing. What becomes of ticks that
+// passed longer ago, because the process was down, the machine slept or the clock
+// was set forward, is said by [CatchUp]. A tick that was noticed in time but
+// cannot be published is retried until it is, or until a newer tick has come and
+// it is too old. A clock that is set back repeats nothing: the schedule goes on
 // behind the last tick that has fired.
 package cron

@@ -22,6 +22,8 @@ type fields struct {
 	second, minute, hour, dom, month, dow uint64
 	// either tells that one of dom and dow is enough, as both are restricted.
 	either bool
+	// aws, if it is set, says which days match, instead of dom and dow.
+	aws *awsDays
 }
 
 func newFields(spec *robfig.SpecSchedule) fields {
@@ -58,7 +60,7 @@ func (f *fields) next(w wall) (wall, bool) {
 	t := time.Unix(w, 0).UTC()
 	year, month, day := t.Date()
 	from := t.Hour()*3600 + t.Minute()*60 + t.Second()
-	for year <= lastYear {
+	for year <= f.lastYear() {
 		date := time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 		year, month, day = date.Date() // normalized
 		if !has(f.month, int(month)) {
@@ -75,7 +77,18 @@ func (f *fields) next(w wall) (wall, bool) {
 	return 0, false
 }
 
+// lastYear is where a search ends.
+func (f *fields) lastYear() int {
+	if f.aws != nil {
+		return lastAWSYear
+	}
+	return lastYear
+}
+
 func (f *fields) dayMatches(date time.Time) bool {
+	if f.aws != nil {
+		return f.aws.matches(f, date)
+	}
 	dom, dow := has(f.dom, date.Day()), has(f.dow, int(date.Weekday()))
 	if f.either {
 		return dom || dow

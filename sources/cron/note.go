@@ -9,7 +9,7 @@ import (
 // Note says in words what daylight saving, or another change of the zone's
 // offset, has to do with a tick; it is empty for nearly all ticks.
 func (s *Schedule) Note(tick time.Time) string {
-	if s.every > 0 {
+	if s.kind == every || s.kind == rate || s.kind == once {
 		return ""
 	}
 	instant := tick.Unix()
@@ -58,8 +58,11 @@ func (s *Schedule) gapNote(instant int64, before, p period) string {
 	if to-from >= daySeconds {
 		jump = "the clock goes forward from " + dateText(from) + " to " + dateText(to)
 	}
-	if s.interval {
+	switch {
+	case s.interval:
 		return jump
+	case s.kind == awsCron:
+		return clockText(skipped) + " was skipped and did not fire: " + jump
 	}
 	return "for " + clockText(skipped) + ", which is skipped: " + jump
 }

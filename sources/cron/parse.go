@@ -38,6 +38,9 @@ func Parse(expression string, zone *time.Location) (*Schedule, error) {
 		}
 	}
 	s := &Schedule{expression: rest, zone: zone}
+	if form := awsForm.FindStringSubmatch(rest); form != nil {
+		return s, s.parseAWS(form[1])
+	}
 	if strings.HasPrefix(rest, "@every") {
 		return s, s.parseEvery()
 	}
@@ -74,16 +77,17 @@ func cutZone(expression string) (zone, rest string, prefixed bool) {
 // refused.
 func (s *Schedule) parseEvery() error {
 	text := strings.TrimSpace(strings.TrimPrefix(s.expression, "@every"))
-	every, err := time.ParseDuration(text)
+	length, err := time.ParseDuration(text)
 	switch {
 	case err != nil || !strings.HasPrefix(s.expression, "@every "):
 		return fmt.Errorf("@every: %q is not a duration: write a number with a unit, such as 30s, 5m or 1h30m", text)
-	case every < time.Second:
-		return fmt.Errorf("@every: %s is too short: write 1s or more", every)
-	case every%time.Second != 0:
-		return fmt.Errorf("@every: %s is not in whole seconds", every)
+	case length < time.Second:
+		return fmt.Errorf("@every: %s is too short: write 1s or more", length)
+	case length%time.Second != 0:
+		return fmt.Errorf("@every: %s is not in whole seconds", length)
 	}
-	s.every = int64(every / time.Second)
+	s.kind = every
+	s.every = int64(length / time.Second)
 	s.interval = true
 	return nil
 }

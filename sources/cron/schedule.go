@@ -14,9 +14,37 @@ const lookBack = 2 * daySeconds
 type Schedule struct {
 	expression string // without the zone's prefix
 	zone       *time.Location
-	every      int64 // seconds; 0 when fields are set
+	kind       kind
+	every      int64 // seconds, of every and rate
+	anchor     int64 // of rate: its ticks are multiples of every from here on
+	at         int64 // of once
 	fields     fields
 	interval   bool
+}
+
+// A kind is the form that an expression has.
+type kind uint8
+
+const (
+	crontab kind = iota
+	every        // @every
+	awsCron      // cron(…)
+	rate         // rate(…)
+	once         // at(…)
+)
+
+// Rate tells whether the ticks depend on where they are counted from.
+func (s *Schedule) Rate() bool { return s.kind == rate }
+
+// From returns the schedule with its ticks counted from a moment, of which only
+// the whole second counts. It is the same one unless Rate.
+func (s *Schedule) From(anchor time.Time) *Schedule {
+	if !s.Rate() {
+		return s
+	}
+	anchored := *s
+	anchored.anchor = anchor.Unix()
+	return &anchored
 }
 
 // Zone returns the zone that the expression is meant in.
@@ -26,8 +54,24 @@ func (s *Schedule) Zone() *time.Location { return s.zone }
 func (s *Schedule) Expression() string { return s.expression }
 
 // Interval tells whether the schedule is an interval job: one that goes on
-// through skipped and repeated hours. Others are fixed-time jobs.
+// through skipped and repeated hours.
 func (s *Schedule) Interval() bool { return s.interval }
+
+// Behavior says in a line what the schedule does when the clock is changed.
+func (s *Schedule) Behavior() string {
+	switch {
+	case s.kind == awsCron:
+		return "Amazon's form: a skipped time does not fire, a repeated one fires once"
+	case s.kind == rate:
+		return "Amazon's form: it counts real time, from its first start"
+	case s.kind == once:
+		return "Amazon's form: it fires once"
+	case s.interval:
+		return "interval job: it goes on through skipped and repeated hours"
+	default:
+		return "fixed-time job: a skipped time fires right after the gap, a repeated one once"
+	}
+}
 
 // String returns the expression with the zone, such as
 // "CRON_TZ=Europe/Berlin 0 3 * * *".
@@ -43,13 +87,17 @@ func (s *Schedule) Next(after time.Time) (time.Time, bool) {
 	}
 	var tick int64
 	ok := true
-	switch {
-	case s.every > 0:
-		tick = nextMultiple(after.Unix(), s.every)
+	switch second := after.Unix(); {
+	case s.kind == every || s.kind == rate:
+		tick = nextMultiple(second-s.anchor, s.every) + s.anchor
+	case s.kind == once:
+		tick, ok = s.at, second < s.at
+	case s.kind == awsCron:
+		tick, ok = s.nextOnce(second)
 	case s.interval:
-		tick, ok = s.nextShown(after.Unix())
+		tick, ok = s.nextShown(second)
 	default:
-		tick, ok = s.nextPassed(after.Unix())
+		tick, ok = s.nextPassed(second)
 	}
 	next := time.Unix(tick, 0).In(s.zone)
 	if !ok || next.Year() > lastYear {
@@ -94,6 +142,23 @@ func (s *Schedule) nextPassed(after int64) (int64, bool) {
 		p = s.periodAt(p.end)
 	}
 	return max(w-p.offset, p.start), true
+}
+
+// nextOnce is the step of cron(…): a time ticks at its first occurrence, and not
+// at all when it is skipped.
+func (s *Schedule) nextOnce(after int64) (int64, bool) {
+	p := s.periodAt(after)
+	w, ok := s.fields.next(s.latestShown(after) + 1)
+	for ok {
+		for w-p.offset >= p.end {
+			p = s.periodAt(p.end)
+		}
+		if w-p.offset >= p.start {
+			return w - p.offset, true
+		}
+		w, ok = s.fields.next(w + 1)
+	}
+	return 0, false
 }
 
 // latestShown returns the latest time that the clock has shown up to the instant:

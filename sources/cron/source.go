@@ -33,7 +33,7 @@ var errPartly = errors.New("an earlier try was stored: the newer ticks follow")
 // A source publishes the ticks of one schedule.
 type source struct {
 	env       sources.Env
-	schedule  *Schedule
+	plan      plan
 	scheduler *Scheduler
 	eventType string
 	data      []byte
@@ -60,7 +60,8 @@ type run struct {
 	out      sources.Out
 	id       string // of this run, in cursors
 	progress progress
-	failing  bool // the last publish has failed, and that has been reported
+	anchored time.Time // what the ticks of a rate are counted from
+	failing  bool      // the last publish has failed, and that has been reported
 }
 
 // Run publishes each tick when its time comes, until ctx ends. It returns an
@@ -108,9 +109,17 @@ func (r *run) begin(ctx context.Context) error {
 		return err
 	}
 	now := r.env.Now().Round(0)
-	r.progress = progress{schedule: r.schedule, seen: stored.Fired}
-	if stored.Schedule != r.schedule.hash() {
-		r.progress.seen = now
+	r.progress = progress{plan: r.plan, seen: stored.Fired}
+	anchor := stored.Anchor
+	known := stored.Schedule == r.plan.schedule.hash()
+	if !known {
+		r.progress.seen, anchor = now, now
+	}
+	if !r.plan.start.IsZero() {
+		anchor = r.plan.start
+	}
+	r.anchor(anchor)
+	if !known {
 		return r.retry(ctx, func() error { return r.store(ctx, now) })
 	}
 	if ahead := stored.Fired.Sub(now); ahead > Grace {
@@ -118,6 +127,14 @@ func (r *run) begin(ctx context.Context) error {
 			slog.Time("last_tick", stored.Fired), slog.Duration("behind", ahead))
 	}
 	return nil
+}
+
+// anchor has the ticks of a rate counted from a moment.
+func (r *run) anchor(from time.Time) {
+	r.progress.schedule = r.progress.schedule.From(from)
+	if r.progress.schedule.Rate() {
+		r.anchored = from.UTC().Truncate(time.Second)
+	}
 }
 
 // stored reads the cursor.
@@ -133,7 +150,7 @@ func (r *run) stored(ctx context.Context) (cursor, error) {
 // find that an earlier try of this run was stored after all: then the ticks of
 // that try are done, and the error asks for another try with the others.
 func (r *run) store(ctx context.Context, fired time.Time, events ...event.Event) error {
-	data, err := cursor{Version: cursorVersion, Fired: fired.UTC(), Schedule: r.schedule.hash(), Run: r.id}.encode()
+	data, err := cursor{Version: cursorVersion, Fired: fired.UTC(), Schedule: r.plan.schedule.hash(), Anchor: r.anchored, Run: r.id}.encode()
 	if err != nil {
 		return err
 	}
@@ -196,7 +213,7 @@ func (r *run) retry(ctx context.Context, try func() error) error {
 func (r *run) notice(ctx context.Context) {
 	if lost := r.progress.notice(r.env.Now()); !lost.IsZero() {
 		r.env.Logger.LogAttrs(ctx, slog.LevelInfo, "ticks are skipped, as their time has passed",
-			slog.Time("tick", lost), slog.Duration("grace", Grace))
+			slog.Time("tick", lost), slog.String("catch_up", string(r.plan.catchUp)))
 	}
 	r.note()
 }
