@@ -78,6 +78,15 @@ type Ingest struct {
 	// UnsafeNoAuth allows sources without authentication on an address that
 	// other machines can reach: anybody there can publish events.
 	UnsafeNoAuth bool `yaml:"unsafe_no_auth"`
+	// MaxConnections bounds the connections that are open. Default: 4096.
+	MaxConnections int `yaml:"max_connections"`
+	// MaxConnectionsPerAddress bounds those of one IPv4 address or IPv6 /64.
+	// Default: 1024.
+	MaxConnectionsPerAddress int `yaml:"max_connections_per_address"`
+	// HeaderTimeout bounds the time for the headers of a request. Default: 5s.
+	HeaderTimeout Duration `yaml:"header_timeout"`
+	// BodyTimeout bounds the time for the body of a request. Default: 30s.
+	BodyTimeout Duration `yaml:"body_timeout"`
 }
 
 // Admin is the listener of health, metrics and the API.
@@ -175,7 +184,6 @@ type Test struct {
 // The defaults of the file.
 const (
 	defaultDir         = "data"
-	defaultIngest      = "127.0.0.1:4800"
 	defaultAdmin       = "127.0.0.1:4801"
 	defaultPrefix      = "sluice"
 	defaultReplicas    = 1
@@ -189,6 +197,14 @@ const (
 	// minMaxAge leaves room for the window in which repeated events are known.
 	minMaxAge = 5 * time.Minute
 )
+
+func defaultIngest() Ingest {
+	return Ingest{
+		Listen:         "127.0.0.1:4800",
+		MaxConnections: 4096, MaxConnectionsPerAddress: 1024,
+		HeaderTimeout: Duration(5 * time.Second), BodyTimeout: Duration(30 * time.Second),
+	}
+}
 
 // DefaultRetry is the retry policy of a trigger that has none of its own.
 func DefaultRetry() Retry {

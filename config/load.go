@@ -169,7 +169,7 @@ func names(parts []part) *nameSet {
 // settings reads what is not named: bus, ingest and admin.
 func (r *reader) settings(n *Node, top *path) {
 	f := r.file
-	f.Bus, f.Ingest, f.Admin = defaultBus(), Ingest{Listen: defaultIngest}, Admin{Listen: defaultAdmin}
+	f.Bus, f.Ingest, f.Admin = defaultBus(), defaultIngest(), Admin{Listen: defaultAdmin}
 	for _, setting := range []struct {
 		key  string
 		into Section

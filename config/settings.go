@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var (
@@ -100,8 +101,34 @@ func (b *Bus) resolve(dir string) {
 	}
 }
 
+// The bounds of the limits of ingest.
+const (
+	maxConnections   = 1_000_000
+	minIngestTimeout = Duration(100 * time.Millisecond)
+	maxIngestTimeout = Duration(10 * time.Minute)
+)
+
 // Validate checks the listener of HTTP sources.
-func (i *Ingest) Validate() error { return validateListen(i.Listen) }
+func (i *Ingest) Validate() error {
+	all := []error{validateListen(i.Listen)}
+	for _, limit := range []struct {
+		key   string
+		found int
+	}{{"max_connections", i.MaxConnections}, {"max_connections_per_address", i.MaxConnectionsPerAddress}} {
+		if limit.found < 1 || limit.found > maxConnections {
+			all = append(all, Invalid(limit.key, "expected 1 to %d, found %d", maxConnections, limit.found))
+		}
+	}
+	for _, limit := range []struct {
+		key   string
+		found Duration
+	}{{"header_timeout", i.HeaderTimeout}, {"body_timeout", i.BodyTimeout}} {
+		if limit.found < minIngestTimeout || limit.found > maxIngestTimeout {
+			all = append(all, Invalid(limit.key, "expected 100ms to 10m, found %s", limit.found))
+		}
+	}
+	return errors.Join(all...)
+}
 
 // Validate checks the admin listener.
 func (a *Admin) Validate() error {

@@ -104,23 +104,35 @@ func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) (release func
 	if control.SetReadDeadline(time.Now().Add(s.options.BodyTimeout)) == nil {
 		lift = func() { _ = control.SetReadDeadline(time.Time{}) }
 	}
-	body := &limitedBody{ReadCloser: r.Body, lift: lift, all: &s.bodies, most: s.options.MaxBodies}
+	from, _ := r.Context().Value(peerKey{}).(*peer)
+	if from == nil {
+		from = &peer{}
+	}
+	body := &limitedBody{ReadCloser: r.Body, lift: lift, all: &s.bodies, peers: &from.bodies, most: s.options.MaxBodies}
 	r.Body = body
-	return func() { s.bodies.Add(-body.taken) }
+	return body.release
 }
 
+// A limitedBody counts its bytes against what all bodies may take. One address
+// may take half of it, so that it alone cannot keep the others out.
 type limitedBody struct {
 	io.ReadCloser
-	lift  func()
-	all   *atomic.Int64 // the bytes of all bodies
-	most  int64
-	taken int64 // of them this one's
+	lift       func()
+	all, peers *atomic.Int64 // the bytes of all bodies, and of those of its address
+	most       int64
+	taken      int64 // of them this one's
+}
+
+func (b *limitedBody) release() {
+	b.all.Add(-b.taken)
+	b.peers.Add(-b.taken)
 }
 
 // take counts n bytes more, and tells whether there is room for them.
 func (b *limitedBody) take(n int) bool {
 	b.taken += int64(n)
-	return b.all.Add(int64(n)) <= b.most
+	all, peers := b.all.Add(int64(n)), b.peers.Add(int64(n))
+	return all <= b.most && peers <= (b.most+1)/2
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {

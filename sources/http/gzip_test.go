@@ -113,7 +113,7 @@ func TestGzipTooLarge(t *testing.T) {
 
 // What a body grows to counts against the bytes of all bodies.
 func TestGzipCountsAgainstAllBodies(t *testing.T) {
-	server, url := startServer(t, sourcehttp.Options{MaxBodies: 10 << 10})
+	server, url := startServer(t, sourcehttp.Options{MaxBodies: 20 << 10})
 	source, err := newConfig("/hooks").Source(sourcetest.Env("hooks", server))
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,8 @@ type Options struct {
 	MaxConnections           int // open at once; 4,096
 	MaxConnectionsPerAddress int // of one IPv4 address or IPv6 /64; 1,024
 	// MaxBodies bounds the bytes of all request bodies that are being worked
-	// on; beyond it requests are answered with 503. 256 MiB.
+	// on, one address half of them; beyond it requests are answered with 503.
+	// 256 MiB.
 	MaxBodies int64
 }
 
@@ -202,6 +203,7 @@ func (s *Server) httpServer() *http.Server {
 	return &http.Server{
 		Handler:           s.guard(http.HandlerFunc(s.route)),
 		ReadHeaderTimeout: s.options.HeaderTimeout,
+		ConnContext:       withPeer,
 		IdleTimeout:       s.options.IdleTimeout,
 		WriteTimeout:      s.options.BodyTimeout + publishTimeout + 15*time.Second,
 		// net/http reads 4 KiB more than it is told.

@@ -163,7 +163,11 @@ func (s *Service) openRouter(context.Context) error {
 
 func (s *Service) openIngest(ctx context.Context) error {
 	c := &s.options.File.Ingest
-	s.ingest = sourcehttp.NewServer(sourcehttp.Options{Listen: c.Listen, Logger: s.logger, AllowUnauthenticated: c.UnsafeNoAuth})
+	s.ingest = sourcehttp.NewServer(sourcehttp.Options{
+		Listen: c.Listen, Logger: s.logger, AllowUnauthenticated: c.UnsafeNoAuth,
+		MaxConnections: c.MaxConnections, MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+		HeaderTimeout: time.Duration(c.HeaderTimeout), BodyTimeout: time.Duration(c.BodyTimeout),
+	})
 	if err := s.ingest.Listen(ctx); err != nil {
 		return listenError(err, "ingest.listen")
 	}
