@@ -23,6 +23,9 @@ const (
 	AttributeAttempt = "sluiceattempt"
 )
 
+// attributesGuess is about what the attributes of an event take as JSON.
+const attributesGuess = 512
+
 // HeaderBatch is how many events a batch has.
 const HeaderBatch = "Sluice-Batch"
 
@@ -35,12 +38,13 @@ func (s *sink) deliverBatch(ctx context.Context, a *sinks.Attempt) (sinks.Respon
 }
 
 func (s *sink) encodeBatch(req *fasthttp.Request, a *sinks.Attempt) {
-	events := make([]*event.Event, len(a.Deliveries))
+	events, size := make([]*event.Event, len(a.Deliveries)), 0
 	for i := range a.Deliveries {
 		events[i] = named(&a.Deliveries[i])
+		size += attributesGuess + len(events[i].Data)
 	}
 	req.Header.SetContentType(event.MediaTypeBatchJSON)
-	req.SetBodyRaw(event.AppendBatchJSON(nil, events...))
+	req.SetBodyRaw(event.AppendBatchJSON(make([]byte, 0, size), events...))
 	req.Header.Add(HeaderBatch, strconv.Itoa(len(events)))
 	s.encodeAttempt(req, a)
 }

@@ -62,6 +62,7 @@ type Config struct {
 	// MaxResponse is how much of an answer's body is kept, at most MaxResponse.
 	MaxResponse config.Size `yaml:"max_response"`
 	Status      Status      `yaml:"status"`
+	Handshake   *Handshake  `yaml:"handshake"`
 	// Reply says what becomes of answers: nothing, or ReplyPublish.
 	Reply Reply `yaml:"reply"`
 	// MaxHops is how many replies may follow one from another, from 1 to 100.
@@ -110,6 +111,7 @@ func (c *Config) Validate() error {
 		tlsErr,
 		c.Status.validate(),
 		c.validateReply(),
+		c.Handshake.validate(),
 	}
 	if parsed != nil && parsed.Scheme == "http" && c.TLS != (TLS{}) && !c.Auth.overTLS() {
 		problems = append(problems, config.Invalid("tls", "the url is http; write https, or leave tls out"))
@@ -199,6 +201,9 @@ func (c *Config) checkHeader(name, value string) error {
 	}
 	if strings.HasPrefix(lower, "webhook-") && c.Sign.StandardWebhooks != nil {
 		return config.Invalid(key, "sign sets it already; leave one of them out")
+	}
+	if strings.HasPrefix(lower, "webhook-request-") && c.Handshake != nil {
+		return config.Invalid(key, "handshake sets it already; leave one of them out")
 	}
 	if lower == "authorization" && c.Auth != (Auth{}) {
 		return config.Invalid(key, "auth sets it already; leave one of them out")

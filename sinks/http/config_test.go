@@ -84,6 +84,13 @@ func TestBadConfigurations(t *testing.T) {
 		"batch replies": {func(c *sinkhttp.Config) { c.Reply, c.Mode = "publish", "batch" }, "reply: the answer to a batch says which deliveries have failed; write another mode, or leave reply out"},
 		"no hops":       {func(c *sinkhttp.Config) { c.Reply, c.MaxHops = "publish", 0 }, "max_hops: found 0; write a whole number from 1 to 100"},
 		"many hops":     {func(c *sinkhttp.Config) { c.MaxHops = 101 }, "max_hops: found 101; write a whole number from 1 to 100"},
+		"no origin":     {func(c *sinkhttp.Config) { c.Handshake = &sinkhttp.Handshake{} }, `handshake.origin: found ""; write the DNS name of this installation, such as sluice.example.com`},
+		"a URL":         {func(c *sinkhttp.Config) { c.Handshake = &sinkhttp.Handshake{Origin: "https://a"} }, `handshake.origin: found "https://a"; write the DNS name of this installation, such as sluice.example.com`},
+		"negative rate": {handshake(-1), "handshake.rate: found -1; write how many requests a minute to ask for, or leave it out"},
+		"asked twice": {func(c *sinkhttp.Config) {
+			header("WebHook-Request-Origin", "x")(c)
+			handshake(0)(c)
+		}, "headers.WebHook-Request-Origin: handshake sets it already; leave one of them out"},
 		"status twice": {func(c *sinkhttp.Config) {
 			c.Status = sinkhttp.Status{Done: codes(t, "404"), Dead: codes(t, "5xx", "404")}
 		}, "status.dead[1]: 404 is in done already; write it once"},

@@ -119,11 +119,9 @@ type tokens struct {
 	client   *http.Client
 	now      func() time.Time
 
-	turn    chan struct{} // held by who looks at what follows
-	header  string        // of the current token; empty for none
-	until   time.Time     // when it is to be replaced; zero: not before it is refused
-	failure error         // of the last call, and when it ended
-	failed  time.Time
+	turn   turn      // held by who looks at what follows
+	header string    // of the current token; empty for none
+	until  time.Time // when it is to be replaced; zero: not before it is refused
 }
 
 // newTokens returns the tokens of a valid section. The guard and the sink's
@@ -147,7 +145,7 @@ func newTokens(o *OAuth, guard Guard, trust TLS) (*tokens, error) {
 	}
 	shown := url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: endpoint.Path}
 	return &tokens{
-		endpoint: shown.String(), now: time.Now, turn: make(chan struct{}, 1),
+		endpoint: shown.String(), now: time.Now, turn: newTurn(),
 		source: clientcredentials.Config{
 			ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), TokenURL: o.TokenURL, Scopes: o.Scopes,
 			EndpointParams: extra, AuthStyle: styles[o.ClientAuth],
@@ -164,34 +162,25 @@ func newTokens(o *OAuth, guard Guard, trust TLS) (*tokens, error) {
 }
 
 // get returns the value of an Authorization header. One that equals refused
-// is not given again: it is replaced. Those who wait while a call fails share
-// its failure.
-func (t *tokens) get(ctx context.Context, refused string) (string, error) {
-	asked := t.now()
-	select {
-	case t.turn <- struct{}{}:
-	case <-ctx.Done():
-		return "", t.wrap(ctx.Err())
+// is not given again: it is replaced.
+func (t *tokens) get(ctx context.Context, refused string) (header string, err error) {
+	fresh := func() bool {
+		header = t.header
+		return header != "" && header != refused && (t.until.IsZero() || t.now().Before(t.until))
 	}
-	defer func() { <-t.turn }()
-	fresh := t.until.IsZero() || t.now().Before(t.until)
-	if t.header != "" && t.header != refused && fresh {
-		return t.header, nil
+	err = t.turn.take(ctx, fresh, func(ctx context.Context) error {
+		err := t.fetch(ctx)
+		header = t.header
+		return err
+	})
+	if err != nil && !isTokenError(err) {
+		err = t.wrap(err) // it was not this one's turn in time
 	}
-	if t.failure != nil && t.failed.After(asked) {
-		return "", t.failure
-	}
-	if err := t.fetch(ctx); err != nil {
-		if ctx.Err() == nil {
-			t.failure, t.failed = err, t.now()
-		}
-		return "", err
-	}
-	return t.header, nil
+	return header, err
 }
 
 func (t *tokens) fetch(ctx context.Context) error {
-	t.header, t.failure = "", nil
+	t.header = ""
 	began := t.now()
 	token, err := t.source.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
 	if err != nil {

@@ -45,8 +45,9 @@ type sink struct {
 	signer   signer
 	tokens   *tokens // nil without OAuth
 	matrix   *matrix
-	replier  *replier // nil when answers are not published
-	keep     int      // bytes of an answer's body
+	allowed  *permission // nil when nobody is asked
+	replier  *replier    // nil when answers are not published
+	keep     int         // bytes of an answer's body
 }
 
 var _ sinks.Closer = (*sink)(nil)
@@ -68,6 +69,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 		}
 	}
 	s := &sink{mode: c.Mode, pool: p, matrix: c.Status.matrix(), keep: int(c.MaxResponse)}
+	s.allowed = newPermission(c.Handshake)
 	if c.Replies() {
 		s.replier = &replier{name: env.Name, maxHops: c.MaxHops}
 	}
@@ -102,6 +104,9 @@ func (s *sink) fillTemplate(c *Config, u *url.URL) {
 	h.SetUserAgent(userAgent)
 	for name, value := range c.Headers {
 		h.Set(name, value.Reveal())
+	}
+	if c.Handshake != nil {
+		h.Set(headerOrigin, c.Handshake.Origin)
 	}
 	switch {
 	case c.Auth.Bearer != nil:
@@ -177,7 +182,10 @@ func (s *sink) request(
 	if err := s.signer.sign(req, id, time.Now()); err != nil {
 		return sinks.Response{}, sinks.Permanent(err)
 	}
-	err := s.send(ctx, req, resp)
+	err := s.allowed.wait(ctx, s.ask)
+	if err == nil {
+		err = s.send(ctx, req, resp)
+	}
 	cut := errors.Is(err, errCut)
 	if err != nil && !cut {
 		return sinks.Response{}, s.failure(ctx, err)
@@ -187,6 +195,19 @@ func (s *sink) request(
 		answer.Body = append(answer.Body, body[:min(len(body), s.keep)]...)
 	}
 	return answer, settle(resp, cut)
+}
+
+// ask sends the request of a handshake, with the headers that every request
+// has.
+func (s *sink) ask(ctx context.Context, resp *fasthttp.Response) error {
+	req := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(req)
+	s.template.CopyTo(&req.Header)
+	req.Header.SetMethod(http.MethodOptions)
+	if s.allowed.Rate > 0 {
+		req.Header.Set(headerRate, strconv.Itoa(s.allowed.Rate))
+	}
+	return s.send(ctx, req, resp)
 }
 
 // send makes the exchange, with a token where one is needed. A token that is
