@@ -6,6 +6,7 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +15,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"sluice/event"
 )
 
 // Options say how a bus is opened. Either Dir or URL is required.
@@ -25,6 +24,16 @@ type Options struct {
 	Dir string
 	// URL lists the servers of a JetStream cluster, separated by commas.
 	URL string
+	// Login says who sluice is to these servers, and TLS how they are reached; nil
+	// is nobody, and the system's authorities.
+	Login Login
+	TLS   *tls.Config
+	// ConnectWithin is how long Open tries to reach a server that does not answer:
+	// 10 s by default.
+	ConnectWithin time.Duration
+	// Cluster and Tags say which servers hold the streams; any when empty.
+	Cluster string
+	Tags    []string
 	// Replicas is how many servers of a cluster hold each stream; 1 by default.
 	Replicas int
 	// Prefix is the first token of all subjects; "sluice" by default.
@@ -63,6 +72,7 @@ func (o Options) withDefaults() Options {
 	o.StateBytes = orDefault(o.StateBytes, 64<<20)
 	o.MaxEventSize = orDefault(o.MaxEventSize, 1<<20)
 	o.Duplicates = orDefault(o.Duplicates, 2*time.Minute)
+	o.ConnectWithin = orDefault(o.ConnectWithin, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -168,52 +178,19 @@ func (b *Bus) open(ctx context.Context) error {
 		b.server = server
 		b.warnOfSpace(ctx)
 	}
-	if err := b.connect(); err != nil {
+	if err := b.connect(ctx); err != nil {
+		return err
+	}
+	if err := b.examine(ctx); err != nil {
 		return err
 	}
 	if err := b.openStreams(ctx); err != nil {
-		return err
+		return b.explain(err)
 	}
 	b.ranges = newRangeReaders(b)
 	b.publisher = newPublisher(b.newBatcher())
 	b.gathering = &gathering{batcher: b.publisher.batcher}
 	go b.publisher.run(context.WithoutCancel(ctx))
-	return nil
-}
-
-// connect opens the one connection of this process.
-func (b *Bus) connect() error {
-	opts := []nats.Option{
-		nats.Name("sluice"),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			b.line.broken()
-			if err != nil {
-				b.log.Warn("bus disconnected", slog.Any("error", err))
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { b.log.Info("bus connected again") }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.log.Warn("bus connection", slog.Any("error", err))
-		}),
-	}
-	if b.server != nil {
-		opts = append(opts, nats.InProcessServer(b.server.server))
-	}
-	conn, err := nats.Connect(b.options.URL, opts...)
-	if err != nil {
-		return fmt.Errorf("%w: connecting: %w", event.ErrUnavailable, err)
-	}
-	b.conn = conn
-	b.js, err = jetstream.New(conn,
-		jetstream.WithPublishAsyncMaxPending(2*maxGroup),
-		jetstream.WithPublishAsyncTimeout(storeTimeout),
-		jetstream.WithDefaultTimeout(storeTimeout))
-	if err != nil {
-		return fmt.Errorf("the bus: %w", err)
-	}
 	return nil
 }
 

@@ -70,7 +70,7 @@ func serverOptions(o Options) (*server.Options, error) {
 		NoSystemAccount:    true,
 		JetStream:          true,
 		StoreDir:           filepath.Join(o.Dir, "jetstream"),
-		JetStreamMaxStore:  o.MaxBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes + storeReserve,
+		JetStreamMaxStore:  o.reserved() + storeReserve,
 		JetStreamMaxMemory: storeReserve,
 		SyncAlways:         o.SyncInterval == 0,
 		SyncInterval:       o.SyncInterval,

@@ -92,7 +92,7 @@ func (b *Bus) warnOfSpace(ctx context.Context) {
 		used = stats.Store
 	}
 	o := b.options
-	if limits := o.MaxBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes; limits > free+int64(used) {
+	if limits := o.reserved(); limits > free+int64(used) {
 		b.log.WarnContext(ctx, "the disk is smaller than the bus's limits", slog.String("dir", o.Dir),
 			slog.Int64("limits", limits), slog.Int64("free", free), slog.Uint64("used", used))
 	}

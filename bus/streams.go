@@ -74,6 +74,7 @@ func (b *Bus) lettersConfig() jetstream.StreamConfig {
 // stream into backpressure: nothing is ever dropped to make room.
 func (b *Bus) baseConfig(name, description string, maxBytes int64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
+		Placement:          b.placement(),
 		Name:               name,
 		Description:        description,
 		Retention:          jetstream.LimitsPolicy,
@@ -88,6 +89,14 @@ func (b *Bus) baseConfig(name, description string, maxBytes int64) jetstream.Str
 		AllowDirect:        true,
 		AllowAtomicPublish: true,
 	}
+}
+
+// placement says which servers hold the streams; nil is any.
+func (b *Bus) placement() *jetstream.Placement {
+	if b.options.Cluster == "" && len(b.options.Tags) == 0 {
+		return nil
+	}
+	return &jetstream.Placement{Cluster: b.options.Cluster, Tags: b.options.Tags}
 }
 
 // ensureStream creates the stream, or checks the one that exists and changes
@@ -118,6 +127,9 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 // withLimits returns have with the settings that may change at any time.
 func withLimits(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	have.MaxBytes, have.MaxMsgSize, have.Replicas = want.MaxBytes, want.MaxMsgSize, want.Replicas
+	if want.Placement != nil {
+		have.Placement = want.Placement
+	}
 	if want.Duplicates != 0 {
 		have.Duplicates = want.Duplicates
 	}
@@ -173,6 +185,7 @@ func (b *Bus) ensureState(ctx context.Context) error {
 		MaxBytes:       b.options.StateBytes,
 		Storage:        jetstream.FileStorage,
 		Replicas:       b.options.Replicas,
+		Placement:      b.placement(),
 		LimitMarkerTTL: markerTTL,
 	}
 	kv, err := b.js.KeyValue(ctx, want.Bucket)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -83,8 +84,11 @@ func (c *collector) line(number int) string {
 			maskScalar(line[pos.Column-1:])
 		}
 	}
-	return string(line)
+	return userInfo.ReplaceAllString(string(line), "://****@")
 }
+
+// userInfo is the user and password of a URL.
+var userInfo = regexp.MustCompile(`://[^/@\s"'\x60]+@`)
 
 // maskScalar hides the scalar that line begins with.
 func maskScalar(line []rune) {

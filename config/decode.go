@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"time"
@@ -26,6 +27,7 @@ var (
 	secretType   = reflect.TypeFor[Secret]()
 	secretsType  = reflect.TypeFor[Secrets]()
 	durationType = reflect.TypeFor[time.Duration]()
+	pathType     = reflect.TypeFor[Path]()
 )
 
 // into decodes n into what pointer points to, and tells whether that went
@@ -63,6 +65,8 @@ func (d *decoder) value(n *Node, v reflect.Value, at *path) bool {
 		return d.secret(n, v.Addr().Interface().(*Secret), at)
 	case v.Type() == secretsType && n.kind != sequenceNode:
 		return d.oneSecret(n, v.Addr().Interface().(*Secrets), at)
+	case v.Type() == pathType:
+		return d.file(n, v, at)
 	case v.Type() == durationType:
 		return d.text(n, (*Duration)(v.Addr().Interface().(*time.Duration)), at)
 	case v.CanAddr() && v.Addr().Type().Implements(nodeType):
@@ -99,6 +103,17 @@ func (d *decoder) kind(n *Node, v reflect.Value, at *path) bool {
 		d.c.problem(place(n, at), at, fmt.Sprintf("a value of type %s cannot be configured", v.Type()))
 		return false
 	}
+}
+
+// file decodes a path, and joins a relative one with the configuration's folder.
+func (d *decoder) file(n *Node, v reflect.Value, at *path) bool {
+	if !d.str(n, v, at) {
+		return false
+	}
+	if name := v.String(); name != "" && !filepath.IsAbs(name) {
+		v.SetString(filepath.Join(d.dir, name))
+	}
+	return true
 }
 
 // pointer decodes into what v points to, made new when it points nowhere. Null

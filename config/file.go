@@ -59,8 +59,15 @@ type Bus struct {
 	Dir string `yaml:"dir"`
 	// URL names NATS servers, separated by commas.
 	URL string `yaml:"url"`
+	// Auth says who sluice is at URL. Default: nobody.
+	Auth BusAuth `yaml:"auth"`
+	// TLS is used for URLs that begin with tls:// or wss://, or when a server
+	// asks for it.
+	TLS TLS `yaml:"tls"`
 	// Replicas is the number of copies at URL: 1, 3 or 5. Default: 1.
 	Replicas int `yaml:"replicas"`
+	// Placement says which servers of a cluster hold the streams. Default: any.
+	Placement Placement `yaml:"placement"`
 	// Prefix begins the names of all streams and subjects. Default: sluice.
 	Prefix string `yaml:"prefix"`
 	// MaxBytes bounds the stored events. Default: 10GiB.

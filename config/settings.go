@@ -43,7 +43,12 @@ func (b *Bus) validateStore() error {
 	if b.Dir != "" && b.URL != "" {
 		all = append(all, Invalid("url", "the bus is embedded (dir) or elsewhere (url), not both: remove one"))
 	}
-	all = append(all, b.validateURL())
+	all = append(all, b.validateURL(), b.Auth.validate(), b.Placement.validate())
+	if b.URL == "" {
+		all = append(all, b.remote()...)
+	} else if _, err := b.TLS.Load(); err != nil {
+		all = append(all, err)
+	}
 	switch {
 	case b.Replicas != 1 && b.Replicas != 3 && b.Replicas != 5:
 		all = append(all, Invalid("replicas", "expected 1, 3 or 5, found %d", b.Replicas))
@@ -67,6 +72,9 @@ func (b *Bus) validateURL() error {
 			server = "nats://" + server
 		}
 		u, err := url.Parse(server)
+		if err == nil && u.User != nil && len(b.Auth.ways()) > 0 {
+			return Invalid("url", "server %d has a user in it, and auth says who sluice is too: remove one of them", i+1)
+		}
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return Invalid("url", "server %d is no NATS address: write nats://host:4222, several with commas between", i+1)
 		}

@@ -56,7 +56,7 @@ type Config struct {
 	Headers map[string]config.Secret `yaml:"headers"`
 	Auth    Auth                     `yaml:"auth"`
 	Sign    Sign                     `yaml:"sign"`
-	TLS     TLS                      `yaml:"tls"`
+	TLS     config.TLS               `yaml:"tls"`
 	// Egress is empty for that of the whole installation.
 	Egress Egress `yaml:"egress"`
 	// MaxResponse is how much of an answer's body is kept, at most MaxResponse.
@@ -100,7 +100,7 @@ func NewConfig() *Config {
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
 	parsed, urlErr := parseURL("url", c.URL)
-	_, tlsErr := c.TLS.load()
+	_, tlsErr := c.TLS.Load()
 	problems := []error{
 		urlErr,
 		oneOf("method", c.Method, "POST", "PUT"),
@@ -113,7 +113,7 @@ func (c *Config) Validate() error {
 		c.validateReply(),
 		c.Handshake.validate(),
 	}
-	if parsed != nil && parsed.Scheme == "http" && c.TLS != (TLS{}) && !c.Auth.overTLS() {
+	if parsed != nil && parsed.Scheme == "http" && c.TLS != (config.TLS{}) && !c.Auth.overTLS() {
 		problems = append(problems, config.Invalid("tls", "the url is http; write https, or leave tls out"))
 	}
 	if c.MaxResponse < 0 || c.MaxResponse > MaxResponse {

@@ -60,10 +60,13 @@ func TestBadConfigurations(t *testing.T) {
 		"colon user":    {func(c *sinkhttp.Config) { c.Auth.Basic = &sinkhttp.Basic{Username: "a:b"} }, `auth.basic.username: found "a:b"; write a name without a colon`},
 		"tls over http": {func(c *sinkhttp.Config) { c.TLS.ServerName = "x" }, "tls: the url is http; write https, or leave tls out"},
 		"no ca":         {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CAFile = "/nowhere.pem" }, "tls.ca_file: open /nowhere.pem: no such file or directory"},
-		"junk ca":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CAFile = junk }, `tls.ca_file: found no certificate in "` + junk + `"; it must hold certificates in PEM`},
-		"no key":        {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile = junk }, "tls.key_file: it is missing beside cert_file"},
-		"no cert":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.KeyFile = junk }, "tls.cert_file: it is missing beside key_file"},
-		"junk cert":     {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile, c.TLS.KeyFile = junk, junk }, "tls.cert_file: tls: failed to find any PEM data in certificate input"},
+		"junk ca":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CAFile = config.Path(junk) }, `tls.ca_file: found no certificate in "` + junk + `"; it must hold certificates in PEM`},
+		"no key":        {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.CertFile = config.Path(junk) }, "tls.key_file: it is missing beside cert_file"},
+		"no cert":       {func(c *sinkhttp.Config) { c.URL = "https://a"; c.TLS.KeyFile = config.Path(junk) }, "tls.cert_file: it is missing beside key_file"},
+		"junk cert": {func(c *sinkhttp.Config) {
+			c.URL = "https://a"
+			c.TLS.CertFile, c.TLS.KeyFile = config.Path(junk), config.Path(junk)
+		}, "tls.cert_file: tls: failed to find any PEM data in certificate input"},
 		"oauth, empty": {func(c *sinkhttp.Config) { c.Auth.OAuth = &sinkhttp.OAuth{} }, "auth.oauth.token_url: it is missing; " + wantURL +
 			"\nauth.oauth.client_id: it is missing or empty\nauth.oauth.client_secret: it is missing or empty"},
 		"oauth, scope":       {oauth(func(o *sinkhttp.OAuth) { o.Scopes = []string{"a", "b c"} }), `auth.oauth.scopes[1]: found "b c"; write printable ASCII without spaces, quotes and backslashes`},
@@ -164,18 +167,19 @@ func TestDefaultsNeedOnlyAURL(t *testing.T) {
 }
 
 // certificates writes the server's certificate as an authority, and its pair.
-func certificates(t *testing.T, server *httptest.Server) (ca, cert, key string) {
+func certificates(t *testing.T, server *httptest.Server) (ca, cert, key config.Path) {
 	t.Helper()
 	dir := t.TempDir()
-	ca, cert, key = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	at := func(name string) config.Path { return config.Path(filepath.Join(dir, name)) }
+	ca, cert, key = at("ca.pem"), at("cert.pem"), at("key.pem")
 	pair := server.TLS.Certificates[0]
 	private, err := marshalKey(pair)
 	if err != nil {
 		t.Fatal(err)
 	}
 	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
-	for path, text := range map[string][]byte{ca: public, cert: public, key: private} {
-		if err := os.WriteFile(path, text, 0o600); err != nil {
+	for path, text := range map[config.Path][]byte{ca: public, cert: public, key: private} {
+		if err := os.WriteFile(string(path), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,15 +199,15 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(server.Close)
 	ca, cert, key := certificates(t, server)
 	for name, c := range map[string]struct {
-		tls            sinkhttp.TLS
+		tls            config.TLS
 		decision, text string
 	}{
-		"unknown authority": {sinkhttp.TLS{}, "retry", "cannot connect: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
-		"no certificate":    {sinkhttp.TLS{CAFile: ca}, "dead", "answered 403 Forbidden"},
-		"certificate":       {sinkhttp.TLS{CAFile: ca, CertFile: cert, KeyFile: key}, "done", ""},
-		"by another name":   {sinkhttp.TLS{CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "example.com"}, "done", ""},
-		"wrong name":        {sinkhttp.TLS{CAFile: ca, ServerName: "wrong.test"}, "retry", "cannot connect: tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not wrong.test"},
-		"insecure":          {sinkhttp.TLS{InsecureSkipVerify: true, CertFile: cert, KeyFile: key}, "done", ""},
+		"unknown authority": {config.TLS{}, "retry", "cannot connect: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		"no certificate":    {config.TLS{CAFile: ca}, "dead", "answered 403 Forbidden"},
+		"certificate":       {config.TLS{CAFile: ca, CertFile: cert, KeyFile: key}, "done", ""},
+		"by another name":   {config.TLS{CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "example.com"}, "done", ""},
+		"wrong name":        {config.TLS{CAFile: ca, ServerName: "wrong.test"}, "retry", "cannot connect: tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not wrong.test"},
+		"insecure":          {config.TLS{InsecureSkipVerify: true, CertFile: cert, KeyFile: key}, "done", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := build(t, server.URL, func(config *sinkhttp.Config) { config.TLS = c.tls })

@@ -126,13 +126,13 @@ type tokens struct {
 
 // newTokens returns the tokens of a valid section. The guard and the sink's
 // TLS hold for the token endpoint too.
-func newTokens(o *OAuth, guard Guard, trust TLS) (*tokens, error) {
+func newTokens(o *OAuth, guard Guard, trust config.TLS) (*tokens, error) {
 	endpoint, err := parseURL("auth.oauth.token_url", o.TokenURL)
 	if err != nil {
 		return nil, err
 	}
 	trust.ServerName = "" // it is that of the sink's own url
-	secure, err := trust.load()
+	secure, err := trust.Load()
 	if err != nil {
 		return nil, err
 	}

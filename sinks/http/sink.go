@@ -61,9 +61,10 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	guard := NewGuard(cmp.Or(c.Egress, Egress(env.Egress), EgressAny))
 	p := &pool{address: address(parsed), dialer: guard.Dialer(dialTimeout)}
 	if parsed.Scheme == "https" {
-		if p.tls, err = c.TLS.load(); err != nil {
+		if p.tls, err = c.TLS.Load(); err != nil {
 			return nil, err
 		}
+		p.tls.NextProtos = []string{"http/1.1"}
 		if p.tls.ServerName == "" {
 			p.tls.ServerName = parsed.Hostname()
 		}

@@ -111,15 +111,34 @@ func (s *Service) openBus(ctx context.Context) error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.registry = registry
-	c := &s.options.File.Bus
-	s.bus, err = bus.Open(ctx, bus.Options{
-		Dir: c.Dir, URL: c.URL, Replicas: c.Replicas, Prefix: c.Prefix, MaxBytes: int64(c.MaxBytes),
-		MaxEventSize: int(c.MaxEvent), Logger: s.logger,
-	})
+	options, err := s.busOptions()
+	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	s.bus, err = bus.Open(ctx, options)
 	if err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
 	return s.registry.Register(&busCollector{bus: s.bus})
+}
+
+// busOptions are those of the file.
+func (s *Service) busOptions() (bus.Options, error) {
+	c := &s.options.File.Bus
+	o := bus.Options{
+		Dir: c.Dir, URL: c.URL, Replicas: c.Replicas, Prefix: c.Prefix, MaxBytes: int64(c.MaxBytes),
+		MaxEventSize: int(c.MaxEvent), Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
+		Login: bus.Login{
+			User: c.Auth.User, Password: c.Auth.Password.Reveal(), Token: c.Auth.Token.Reveal(),
+			Seed: c.Auth.NKey.Reveal(), Credentials: c.Auth.Creds.Reveal(),
+		},
+	}
+	if c.TLS == (config.TLS{}) {
+		return o, nil
+	}
+	var err error
+	o.TLS, err = c.TLS.Load()
+	return o, err
 }
 
 // openLetters opens the letters. They ask the router what is settled; it is

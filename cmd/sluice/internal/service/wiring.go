@@ -125,7 +125,7 @@ func compare(before, after *config.File) Changes {
 	for _, section := range []struct {
 		name string
 		same bool
-	}{{"bus", before.Bus == after.Bus}, {"ingest", before.Ingest == after.Ingest}, {"admin", before.Admin == after.Admin}} {
+	}{{"bus", sameSection(before.Bus, after.Bus)}, {"ingest", before.Ingest == after.Ingest}, {"admin", before.Admin == after.Admin}} {
 		if !section.same {
 			changes.Restart = append(changes.Restart, section.name)
 		}

@@ -1,22 +1,24 @@
-package http
+package config
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"os"
-
-	"sluice/config"
 )
 
-// TLS says whom the sink trusts and as whom it presents itself. The zero value
-// trusts the system's authorities and presents nobody.
+// A Path is the path of a file or folder. A relative one is meant from the
+// folder of the configuration; once loaded it is joined with that.
+type Path string
+
+// TLS says whom a connection trusts and as whom it presents itself. The zero
+// value trusts the system's authorities and presents nobody.
 type TLS struct {
 	// CAFile holds the authorities to trust instead of the system's, in PEM.
-	CAFile string `yaml:"ca_file"`
+	CAFile Path `yaml:"ca_file"`
 	// CertFile and KeyFile hold the client's certificate and key, in PEM.
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
+	CertFile Path `yaml:"cert_file"`
+	KeyFile  Path `yaml:"key_file"`
 	// ServerName is the name to expect in the server's certificate; empty for
 	// that of the URL.
 	ServerName string `yaml:"server_name"`
@@ -24,8 +26,8 @@ type TLS struct {
 	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
 }
 
-// load reads the files. Its problems have keys.
-func (t TLS) load() (*tls.Config, error) {
+// Load reads the files. Its problems have keys below tls.
+func (t TLS) Load() (*tls.Config, error) {
 	roots, err := t.roots()
 	certificates, certErr := t.certificates()
 	if err = errors.Join(err, certErr); err != nil {
@@ -37,7 +39,6 @@ func (t TLS) load() (*tls.Config, error) {
 		ServerName:         t.ServerName,
 		InsecureSkipVerify: t.InsecureSkipVerify,
 		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
 		ClientSessionCache: tls.NewLRUClientSessionCache(8),
 	}, nil
 }
@@ -46,13 +47,13 @@ func (t TLS) roots() (*x509.CertPool, error) {
 	if t.CAFile == "" {
 		return nil, nil //nolint:nilnil // a nil pool is the system's
 	}
-	text, err := os.ReadFile(t.CAFile)
+	text, err := os.ReadFile(string(t.CAFile))
 	if err != nil {
-		return nil, config.Invalid("tls.ca_file", "%v", err)
+		return nil, Invalid("tls.ca_file", "%v", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, config.Invalid("tls.ca_file", "found no certificate in %q; it must hold certificates in PEM", t.CAFile)
+		return nil, Invalid("tls.ca_file", "found no certificate in %q; it must hold certificates in PEM", t.CAFile)
 	}
 	return pool, nil
 }
@@ -62,13 +63,13 @@ func (t TLS) certificates() ([]tls.Certificate, error) {
 	case t.CertFile == "" && t.KeyFile == "":
 		return nil, nil
 	case t.KeyFile == "":
-		return nil, config.Invalid("tls.key_file", "it is missing beside cert_file")
+		return nil, Invalid("tls.key_file", "it is missing beside cert_file")
 	case t.CertFile == "":
-		return nil, config.Invalid("tls.cert_file", "it is missing beside key_file")
+		return nil, Invalid("tls.cert_file", "it is missing beside key_file")
 	}
-	pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	pair, err := tls.LoadX509KeyPair(string(t.CertFile), string(t.KeyFile))
 	if err != nil {
-		return nil, config.Invalid("tls.cert_file", "%v", err)
+		return nil, Invalid("tls.cert_file", "%v", err)
 	}
 	return []tls.Certificate{pair}, nil
 }

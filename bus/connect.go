@@ -1,0 +1,192 @@
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"sluice/event"
+)
+
+// A Login is one way to say who sluice is to NATS servers: a user with a
+// password, a token, the seed of an NKey, or the content of a credentials file.
+type Login struct{ User, Password, Token, Seed, Credentials string }
+
+// options returns what the client library needs for it.
+func (l Login) options() ([]nats.Option, error) {
+	switch {
+	case l.User != "":
+		return []nats.Option{nats.UserInfo(l.User, l.Password)}, nil
+	case l.Token != "":
+		return []nats.Option{nats.Token(l.Token)}, nil
+	case l.Credentials != "":
+		return []nats.Option{nats.UserCredentialBytes([]byte(l.Credentials))}, nil
+	case l.Seed == "":
+		return nil, nil
+	}
+	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(l.Seed)))
+	if err != nil {
+		return nil, fmt.Errorf("the seed of the NKey cannot be read: %w", err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("the seed of the NKey cannot be read: %w", err)
+	}
+	return []nats.Option{nats.Nkey(public, pair.Sign)}, nil
+}
+
+// connect opens the one connection of this process.
+func (b *Bus) connect(ctx context.Context) error {
+	opts, err := b.connection()
+	if err != nil {
+		return err
+	}
+	if err := b.dial(ctx, opts); err != nil {
+		return err
+	}
+	b.js, err = jetstream.New(b.conn,
+		jetstream.WithPublishAsyncMaxPending(2*maxGroup),
+		jetstream.WithPublishAsyncTimeout(storeTimeout),
+		jetstream.WithDefaultTimeout(storeTimeout))
+	if err != nil {
+		return fmt.Errorf("the bus: %w", err)
+	}
+	return nil
+}
+
+func (b *Bus) connection() ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.Name("sluice"),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials may be mended on the server
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			b.line.broken()
+			if err != nil {
+				b.log.Warn("bus disconnected", slog.Any("error", err))
+			}
+		}),
+		nats.ReconnectHandler(func(conn *nats.Conn) {
+			b.log.Info("bus connected again", slog.String("server", conn.ConnectedUrlRedacted()))
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.log.Warn("bus connection", slog.Any("error", err))
+		}),
+	}
+	if b.server != nil {
+		return append(opts, nats.InProcessServer(b.server.server)), nil
+	}
+	if b.options.TLS != nil {
+		opts = append(opts, nats.Secure(b.options.TLS))
+	}
+	login, err := b.options.Login.options()
+	return append(opts, login...), err
+}
+
+// dial tries until a server answers, ConnectWithin is over, or trying again is
+// of no use.
+func (b *Bus) dial(ctx context.Context, opts []nats.Option) error {
+	pace := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(time.Second),
+		backoff.WithMaxElapsedTime(b.options.ConnectWithin),
+	)
+	said := false
+	return backoff.RetryNotify(func() (err error) {
+		if b.conn, err = nats.Connect(b.options.URL, opts...); err != nil {
+			return connectError(err)
+		}
+		return nil
+	}, backoff.WithContext(pace, ctx), func(err error, _ time.Duration) {
+		if !said {
+			b.log.WarnContext(ctx, "the bus cannot be reached yet", slog.Any("error", err), slog.Duration("for", b.options.ConnectWithin))
+			said = true
+		}
+	})
+}
+
+// connectError says what to do about a refused connection. What trying again
+// will not mend is permanent.
+func connectError(err error) error {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	var alert tls.AlertError
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return backoff.Permanent(fmt.Errorf("the servers refuse who sluice says to be (bus.auth, or the user in bus.url): %w", err))
+	case errors.As(err, &unknown), errors.As(err, &other), errors.As(err, &alert):
+		return backoff.Permanent(fmt.Errorf("no TLS with the servers (bus.tls): %w", err))
+	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
+		return backoff.Permanent(fmt.Errorf("the servers and bus.url do not agree on TLS: write tls:// for servers that speak it: %w", err))
+	}
+	return fmt.Errorf("%w: connecting: %w", event.ErrUnavailable, err)
+}
+
+// apiLevel is the level of the JetStream API that sluice needs: that of
+// nats-server 2.12.
+const apiLevel = 2
+
+// examine asks the servers whether they have what sluice needs, and names what
+// is missing.
+func (b *Bus) examine(ctx context.Context) error {
+	if b.server != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	account, err := b.js.AccountInfo(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("the servers at bus.url have no JetStream: enable it with a jetstream block: %w", err)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("JetStream is not enabled for the account of bus.auth: %w", err)
+	case err != nil:
+		return storeError(err)
+	}
+	server := fmt.Sprintf("nats-server %s at %s", b.conn.ConnectedServerVersion(), b.conn.ConnectedUrlRedacted())
+	if account.API.Level < apiLevel {
+		return fmt.Errorf("%s is too old: it has level %d of the JetStream API, and sluice needs %d for atomic batches, and for expectations in them: use 2.12 or later", server, account.API.Level, apiLevel)
+	}
+	if have, need := b.conn.MaxPayload(), int64(b.options.maxPayload()); have < need {
+		return fmt.Errorf("%s takes messages of at most %d bytes, and a letter of the largest event may have %d: raise max_payload there, or lower bus.max_event", server, have, need)
+	}
+	b.log.InfoContext(ctx, "bus connected; what is acknowledged is on disk only where the servers have sync_interval: always, which cannot be seen from here",
+		slog.String("server", b.conn.ConnectedUrlRedacted()), slog.String("version", b.conn.ConnectedServerVersion()), slog.Int("replicas", b.options.Replicas))
+	return nil
+}
+
+// The server's error codes that say why a stream cannot be made.
+const (
+	codeNoPeers        jetstream.ErrorCode = 10005
+	codeNotClustered   jetstream.ErrorCode = 10074
+	codeNoMemoryOrDisk jetstream.ErrorCode = 10028
+	codeStreamsLimit   jetstream.ErrorCode = 10026
+)
+
+// explain names the setting that a stream could not be made for.
+func (b *Bus) explain(err error) error {
+	o := b.options
+	switch codeOf(err) {
+	case codeNotClustered:
+		return fmt.Errorf("%w: bus.replicas is %d, and these servers are no cluster", err, o.Replicas)
+	case codeNoPeers:
+		return fmt.Errorf("%w: no %d servers can hold a stream: look at bus.replicas, bus.placement, and the disk space of the servers", err, o.Replicas)
+	case codeResources, codeAccountResources, codeStorageResources, codeNoMemoryOrDisk, codeStreamsLimit:
+		return fmt.Errorf("%w: sluice reserves %d bytes on %d servers: look at bus.max_bytes, and the limits of the servers and the account", err, o.reserved(), o.Replicas)
+	default:
+		return err
+	}
+}
+
+// reserved is how many bytes the streams may take together.
+func (o Options) reserved() int64 { return o.MaxBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes }
