@@ -70,8 +70,8 @@ func TestBadConfigurations(t *testing.T) {
 		"oauth, empty": {func(c *sinkhttp.Config) { c.Auth.OAuth = &sinkhttp.OAuth{} }, "auth.oauth.token_url: it is missing; " + wantURL +
 			"\nauth.oauth.client_id: it is missing or empty\nauth.oauth.client_secret: it is missing or empty"},
 		"oauth, scope":       {oauth(func(o *sinkhttp.OAuth) { o.Scopes = []string{"a", "b c"} }), `auth.oauth.scopes[1]: found "b c"; write printable ASCII without spaces, quotes and backslashes`},
-		"oauth, own param":   {oauth(func(o *sinkhttp.OAuth) { o.Params = map[string]string{"scope": "a"} }), "auth.oauth.params.scope: it has a key of its own: write scopes"},
-		"oauth, grant":       {oauth(func(o *sinkhttp.OAuth) { o.Params = map[string]string{"grant_type": "a"} }), "auth.oauth.params.grant_type: sluice sets it itself; leave it out"},
+		"oauth, own param":   {oauth(func(o *sinkhttp.OAuth) { o.Params = map[string]config.Secret{"scope": config.NewSecret("a")} }), "auth.oauth.params.scope: it has a key of its own: write scopes"},
+		"oauth, grant":       {oauth(func(o *sinkhttp.OAuth) { o.Params = map[string]config.Secret{"grant_type": config.NewSecret("a")} }), "auth.oauth.params.grant_type: sluice sets it itself; leave it out"},
 		"oauth, client_auth": {oauth(func(o *sinkhttp.OAuth) { o.ClientAuth = "jwt" }), `auth.oauth.client_auth: found "jwt"; write basic or body`},
 		"oauth and bearer":   {func(c *sinkhttp.Config) { c.Auth = sinkhttp.Auth{OAuth: &sinkhttp.OAuth{}, Bearer: &sinkhttp.Bearer{}} }, "auth: found bearer and oauth; write one of them"},
 		"no secret":          {sign(), "sign.standard_webhooks.secret: it is missing; write whsec_ and the base64 of 24 to 64 random bytes"},

@@ -28,8 +28,9 @@ type OAuth struct {
 	ClientSecret config.Secret `yaml:"client_secret"`
 	Scopes       []string      `yaml:"scopes"`
 	Audience     string        `yaml:"audience"`
-	// Params are sent to the token endpoint beside the others.
-	Params map[string]string `yaml:"params"`
+	// Params are sent to the token endpoint beside the others. Their values may be
+	// secrets.
+	Params map[string]config.Secret `yaml:"params"`
 	// ClientAuth says where the id and the secret stand: in a header (basic, as
 	// section 2.3.1 has every server support it; the default) or in the body.
 	ClientAuth ClientAuth `yaml:"client_auth"`
@@ -138,7 +139,7 @@ func newTokens(o *OAuth, guard Guard, trust config.TLS) (*tokens, error) {
 	}
 	extra := url.Values{}
 	for name, value := range o.Params {
-		extra.Set(name, value)
+		extra.Set(name, value.Reveal())
 	}
 	if o.Audience != "" {
 		extra.Set("audience", o.Audience)
@@ -228,8 +229,8 @@ func (t *tokens) describe(e *oauth2.RetrieveError) string {
 	return text
 }
 
-// hide takes the secret out of what an endpoint repeats, in the forms in which
-// it was sent.
+// hide takes the client's secret out of what an endpoint repeats, in the forms
+// in which it was sent.
 func (t *tokens) hide(text string) string {
 	id, secret := url.QueryEscape(t.source.ClientID), url.QueryEscape(t.source.ClientSecret)
 	basic := base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))

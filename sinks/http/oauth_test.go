@@ -87,7 +87,7 @@ func TestOneTokenForMany(t *testing.T) {
 	i.expires.Store(3600)
 	worker, requests := guarded(t, anyToken, 401)
 	s := build(t, worker.URL, withIssuer(i, func(o *sinkhttp.OAuth) {
-		o.Scopes, o.Audience, o.Params = []string{"a", "b"}, "https://api", map[string]string{"resource": "r"}
+		o.Scopes, o.Audience, o.Params = []string{"a", "b"}, "https://api", map[string]config.Secret{"resource": config.NewSecret("r")}
 	}))
 	var all sync.WaitGroup
 	for range 20 {

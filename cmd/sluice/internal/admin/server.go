@@ -61,6 +61,9 @@ type Subscription struct {
 	Trigger string
 	Sources []string
 	Pattern *pattern.Pattern // nil: everything
+	// Publishes is the name under which its sink's answers are published; empty
+	// when they are not.
+	Publishes string
 }
 
 // wants tells whether the trigger is on a source.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -186,14 +187,21 @@ func (s *Server) tailFilter(query url.Values) (*tailFilter, error) {
 	return filter, nil
 }
 
+// checkSource takes the name of a source, or one that answers are published
+// under.
 func (s *Server) checkSource(name string) error {
 	all := s.options.Sources()
 	names := make([]string, 0, len(all))
 	for i := range all {
-		if all[i].Name == name {
-			return nil
-		}
 		names = append(names, all[i].Name)
+	}
+	for _, subscription := range s.options.Subscriptions() {
+		if subscription.Publishes != "" && !slices.Contains(names, subscription.Publishes) {
+			names = append(names, subscription.Publishes)
+		}
+	}
+	if slices.Contains(names, name) {
+		return nil
 	}
 	return refuse(http.StatusNotFound, "%s", UnknownName("source", name, names))
 }

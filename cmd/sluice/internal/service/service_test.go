@@ -2,9 +2,13 @@ package service_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +19,7 @@ import (
 	"sluice/cmd/sluice/internal/admin"
 	"sluice/cmd/sluice/internal/service"
 	"sluice/config"
+	"sluice/event"
 	"sluice/router/pattern"
 	sinkhttp "sluice/sinks/http"
 	"sluice/sources"
@@ -234,5 +239,67 @@ func TestOpenRefusesAFolderThatIsInUse(t *testing.T) {
 	_, err := service.Open(t.Context(), service.Options{File: load(t, dir, text), Logger: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), "is in use by") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestEgressOfTheFile: what stands at the top holds for sinks that are there
+// already, as soon as it is taken over.
+func TestEgressOfTheFile(t *testing.T) {
+	url, got := worker(t)
+	text, dir := strings.ReplaceAll(oneTrigger, "URL", url), t.TempDir()
+	s, _ := run(t, load(t, dir, text))
+	c := client(t, s)
+	post(t, "http://"+s.IngestAddr()+"/orders", "{}")
+	eventually(t, "delivered", func() bool { return got.Load() == 1 })
+	changes, err := s.Reload(t.Context(), load(t, dir, "egress: public\n"+text))
+	if err != nil || changes.Triggers.String() != "changed all" {
+		t.Fatalf("changes are %+v, %v", changes, err)
+	}
+	post(t, "http://"+s.IngestAddr()+"/orders", "{}")
+	eventually(t, "refused", func() bool {
+		all, err := c.Triggers(t.Context())
+		return err == nil && all[0].Dead == 1
+	})
+	if got.Load() != 1 {
+		t.Errorf("%d deliveries", got.Load())
+	}
+}
+
+// TestAnswersGoOn: what a function answers is an event for the triggers on it,
+// is shown with the delivery that it answers, and can be asked for by its name.
+func TestAnswersGoOn(t *testing.T) {
+	next, got := worker(t)
+	answering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "answered")
+	}))
+	t.Cleanup(answering.Close)
+	s, _ := run(t, load(t, t.TempDir(), fmt.Sprintf(`sources: {orders: {http: {path: /orders}}}
+functions: {check: {http: {url: %q, reply: publish}}}
+triggers:
+  first: {on: orders, to: check}
+  second: {on: check, to: {http: {url: %q}}}
+`, answering.URL, next)))
+	c := client(t, s)
+	post(t, "http://"+s.IngestAddr()+"/orders", "{}")
+	eventually(t, "the answer is delivered", func() bool { return got.Load() == 1 })
+	found, err := c.Events(t.Context(), "2", "sequence")
+	if err != nil || len(found.Events) != 1 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	reply := found.Events[0]
+	origin, err := event.ParseDeliveryID(reply.Origin)
+	if err != nil || reply.Source != "check" || reply.Directed != "" || origin.Sequence != 1 || origin.Trigger != "first" {
+		t.Errorf("the answer is shown as %+v", reply)
+	}
+	enough := errors.New("enough")
+	err = c.Tail(t.Context(), url.Values{"source": {"check"}, "from": {"1"}}, func(line *admin.TailLine) error {
+		if line.Sequence != 2 || line.Origin != reply.Origin {
+			t.Errorf("the tail shows %+v", line)
+		}
+		return enough
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("the tail of answers: %v", err)
 	}
 }

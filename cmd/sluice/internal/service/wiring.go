@@ -45,7 +45,7 @@ func wire(file *config.File, before *wiring, logger *slog.Logger) (*wiring, erro
 		}
 		w.triggers = append(w.triggers, trigger)
 		w.subscriptions = append(w.subscriptions, admin.Subscription{
-			Trigger: trigger.Name, Sources: trigger.Sources, Pattern: trigger.Pattern,
+			Trigger: trigger.Name, Sources: trigger.Sources, Pattern: trigger.Pattern, Publishes: trigger.ReplyAs,
 		})
 		entries = append(entries, pattern.Entry{ID: i, Sources: trigger.Sources, Pattern: trigger.Pattern})
 	}
