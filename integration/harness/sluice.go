@@ -122,6 +122,16 @@ func (s *Sluice) Log() string {
 	return string(text)
 }
 
+// Logged tells whether the process has said a text at any time.
+func (s *Sluice) Logged(text string) bool {
+	s.tb.Helper()
+	all, err := os.ReadFile(s.logFile())
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return bytes.Contains(all, []byte(text))
+}
+
 // Ready waits until the process is ready, and returns how long that took. It
 // fails the test when the process ends.
 func (s *Sluice) Ready() time.Duration {

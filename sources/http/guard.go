@@ -3,9 +3,11 @@ package http
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,14 +20,35 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	local := isLoopback(s.options.Listen)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recovered(w)
 		if err := crossOrigin.Check(changing(r)); err != nil || local && rebound(r) {
 			(&refusal{status: http.StatusForbidden, message: "a browser sends this for another site: that is not allowed"}).write(w)
 			return
+		}
+		if len(r.TransferEncoding) > 0 {
+			// It may have had a Content-Length too, which net/http hides: then what
+			// follows must not be taken for a request (RFC 9112, section 6.1).
+			w.Header().Set("Connection", "close")
 		}
 		strip(r.Header)
 		defer s.limitBody(w, r)()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// recovered answers a request that has made our own code panic: an error of
+// sluice, which the log must show and the sender may try again.
+func (s *Server) recovered(w http.ResponseWriter) {
+	problem := recover()
+	switch problem {
+	case nil:
+		return
+	case http.ErrAbortHandler: //nolint:errorlint // the contract of net/http: this value itself
+		panic(problem)
+	}
+	id := (&refusal{status: http.StatusInternalServerError, message: "sluice has failed on this request"}).write(w)
+	s.options.Logger.Error("a request has made ingest panic", slog.String("request_id", id),
+		slog.Any("panic", problem), slog.String("stack", string(debug.Stack())))
 }
 
 // changing returns the request as one that changes something: a GET makes an

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -145,6 +146,54 @@ func echo(t *testing.T, server *sourcehttp.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(remove)
+}
+
+// What follows a request with a length and chunks is no request: who stands in
+// between may have taken it for the body of the first one.
+func TestSmuggling(t *testing.T) {
+	server, _ := startServer(t, serverOptions())
+	echo(t, server)
+	for _, headers := range []string{"Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Transfer-Encoding: chunked"} {
+		conn := dial(t, server)
+		if _, err := io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n\r\n0\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(conn)
+		if err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%s: the connection stays open: %v", headers, err)
+		}
+		if n := strings.Count(string(text), "HTTP/1.1 200 OK"); n != 1 {
+			t.Errorf("%s: %d answers: %s", headers, n, text)
+		}
+	}
+}
+
+func TestAPanicIsLoggedAndAnswered(t *testing.T) {
+	var log safeBuffer
+	options := serverOptions()
+	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	server, url := startServer(t, options)
+	for path, value := range map[string]any{"/panics": "a fault", "/aborts": http.ErrAbortHandler} {
+		remove, err := server.Handle(path, path, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(value) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(remove)
+	}
+	wantRefusal(t, send(t, http.MethodPost, url+"/panics", nil, ""), 500, "sluice has failed on this request")
+	if text := log.String(); !strings.Contains(text, "a request has made ingest panic") || !strings.Contains(text, "a fault") || !strings.Contains(text, "server_test.go") {
+		t.Errorf("the log is %s", text)
+	}
+	conn := dial(t, server)
+	if _, err := io.WriteString(conn, "POST /aborts HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
+		t.Errorf("an aborted request is answered with %q, %v", text, err)
+	}
+	if strings.Count(log.String(), "panic=") != 1 {
+		t.Errorf("the log is %s", log.String())
+	}
 }
 
 func TestStripsHeaders(t *testing.T) {
