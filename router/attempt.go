@@ -66,6 +66,7 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 	if len(places) == 0 {
 		return sinks.Response{}, errs
 	}
+	u.metrics.attempted(t, len(a.Deliveries))
 	response, err := deliver(ctx, t, a)
 	for n, i := range places {
 		if errs[i] = errorOf(err, n); errs[i] == nil && len(response.Replies[n]) > 0 {
@@ -95,6 +96,7 @@ func (u *run) reply(ctx context.Context, t *Trigger, delivery string, replies []
 	err := u.options.Replies.PublishReplies(ctx, t.ReplyAs, delivery, replies...)
 	switch {
 	case err == nil:
+		u.metrics.replied(t.Name, len(replies))
 		return nil
 	case errors.Is(err, event.ErrTooLarge):
 		return sinks.Permanent(fmt.Errorf("the reply cannot be published: %w", err))

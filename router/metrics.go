@@ -15,6 +15,8 @@ type metrics struct {
 	events   prometheus.Counter
 	outcomes *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	batches  *prometheus.HistogramVec
+	replies  *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics, or returns nil without a registerer.
@@ -33,8 +35,15 @@ func newMetrics(r *Router, to prometheus.Registerer) (*metrics, error) {
 			Name: "sluice_attempt_duration_seconds", Help: "How long attempts took.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"trigger"}),
+		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sluice_batch_deliveries", Help: "Deliveries of one attempt, of triggers with batches.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000},
+		}, []string{"trigger"}),
+		replies: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_replies_total", Help: "Events that were published because a delivery was answered with them.",
+		}, []string{"trigger"}),
 	}
-	for _, c := range []prometheus.Collector{m.events, m.outcomes, m.seconds, &standings{router: r}} {
+	for _, c := range []prometheus.Collector{m.events, m.outcomes, m.seconds, m.batches, m.replies, &standings{router: r}} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -45,6 +54,19 @@ func newMetrics(r *Router, to prometheus.Registerer) (*metrics, error) {
 func (m *metrics) read(n int) {
 	if m != nil {
 		m.events.Add(float64(n))
+	}
+}
+
+// attempted counts an attempt of a trigger with batches.
+func (m *metrics) attempted(t *Trigger, deliveries int) {
+	if m != nil && t.Batch.Size > 0 {
+		m.batches.WithLabelValues(t.Name).Observe(float64(deliveries))
+	}
+}
+
+func (m *metrics) replied(trigger string, events int) {
+	if m != nil {
+		m.replies.WithLabelValues(trigger).Add(float64(events))
 	}
 }
 
