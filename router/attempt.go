@@ -45,35 +45,59 @@ func (u *run) start(ctx context.Context, starts []core.Start, ended func()) {
 // that hold no event are no part of it.
 func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sinks.Response, []error) {
 	errs := make([]error, len(starts))
-	a := sinks.Attempt{Claim: u.core.Claim(), Deliveries: make([]sinks.Delivery, 0, len(starts))}
-	places := make([]int, 0, len(starts))
+	if t == nil {
+		for i := range errs {
+			errs[i] = &sinks.ThrottledError{Err: errReconfigured, After: time.Second}
+		}
+		return sinks.Response{}, errs
+	}
+	a := sinks.Attempt{Trigger: t.Name, Claim: u.core.Claim(), Deliveries: make([]sinks.Delivery, 0, len(starts))}
+	places := make([]int, 0, len(starts)) // in starts, of each delivery
 	for i := range starts {
 		s := &starts[i]
-		if t == nil {
-			errs[i] = &sinks.ThrottledError{Err: errReconfigured, After: time.Second}
-			continue
-		}
 		entry := s.Body.(*event.Entry)
 		if entry.Err != nil {
 			errs[i] = sinks.Permanent(entry.Err)
 			continue
 		}
 		id := event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: s.Key.Sequence, Trigger: t.Name}
-		a.Trigger = t.Name
 		a.Deliveries = append(a.Deliveries, sinks.Delivery{ID: id.String(), Attempt: s.Attempt, Event: entry.Event})
 		places = append(places, i)
 	}
 	if len(places) == 0 {
 		return sinks.Response{}, errs
 	}
-	u.metrics.attempted(t, len(a.Deliveries))
-	response, err := deliver(ctx, t, a)
+	response, err := u.deliver(ctx, t, a)
 	for n, i := range places {
 		if errs[i] = errorOf(err, n); errs[i] == nil && len(response.Replies[n]) > 0 {
-			errs[i] = u.reply(ctx, t, a.Deliveries[n].ID, response.Replies[n])
+			errs[i] = guarded(func() error { return u.reply(ctx, t, a.Deliveries[n].ID, response.Replies[n]) })
 		}
 	}
 	return response, errs
+}
+
+var errReconfigured = errors.New("the trigger is being reconfigured")
+
+// deliver gives an attempt to the sink.
+func (u *run) deliver(ctx context.Context, t *Trigger, a sinks.Attempt) (response sinks.Response, err error) {
+	u.metrics.attempted(t, len(a.Deliveries))
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	err = guarded(func() (err error) {
+		response, err = t.Sink.Deliver(ctx, a)
+		return err
+	})
+	return response, err
+}
+
+// guarded makes a panic a failed attempt, not a crash (invariant I7).
+func guarded(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the attempt panicked: %v", p)
+		}
+	}()
+	return call()
 }
 
 const (
@@ -102,21 +126,6 @@ func (u *run) reply(ctx context.Context, t *Trigger, delivery string, replies []
 		return sinks.Permanent(fmt.Errorf("the reply cannot be published: %w", err))
 	}
 	return &sinks.ThrottledError{Err: fmt.Errorf("the reply could not be published: %w", err), After: replyAgain}
-}
-
-var errReconfigured = errors.New("the trigger is being reconfigured")
-
-// deliver gives an attempt to the sink. A panic is a failed attempt, not a
-// crash (invariant I7).
-func deliver(ctx context.Context, t *Trigger, a sinks.Attempt) (response sinks.Response, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the attempt panicked: %v", p)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
-	defer cancel()
-	return t.Sink.Deliver(ctx, a)
 }
 
 // errorOf returns what an attempt's error says of one of its deliveries.
