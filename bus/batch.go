@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
+	"strconv"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +21,8 @@ type batcher struct {
 	js   jetstream.JetStream
 	line *lifeline
 	log  *slog.Logger
+	// replicated: the stream is on several servers.
+	replicated bool
 
 	batch sync.Mutex // held while a batch is in flight
 
@@ -170,25 +174,37 @@ func await(ctx context.Context, future jetstream.PubAckFuture) outcome {
 }
 
 // dropStored returns the messages whose ids the stream does not know. It asks
-// with messages that cannot be stored: they expect a last message id that no
-// message has, and the server looks for duplicates first.
+// with messages that cannot be stored, and the server looks for duplicates
+// first.
 func (b *batcher) dropStored(ctx context.Context, messages []*nats.Msg) ([]*nats.Msg, error) {
 	probes := make([]*nats.Msg, len(messages))
 	for i, msg := range messages {
 		probes[i] = &nats.Msg{Subject: msg.Subject, Header: nats.Header{
-			nats.MsgIdHdr:             {messageID(msg)},
-			nats.ExpectedLastMsgIdHdr: {"sluice no such id"},
+			nats.MsgIdHdr: {messageID(msg)},
 		}}
+		b.impossible(probes[i])
 	}
 	var fresh []*nats.Msg
 	for i, o := range b.sendSingly(ctx, probes) {
 		switch {
 		case o.err == nil: // known already
-		case codeOf(o.err) == codeWrongLastMsgID:
+		case codeOf(o.err) == codeWrongLastMsgID, isFenced(o.err):
 			fresh = append(fresh, messages[i])
 		default:
 			return nil, o.err
 		}
 	}
 	return fresh, nil
+}
+
+// impossible has a message expect what cannot be. One server alone looks for
+// duplicates before the last message id, and after the last sequence. Several do
+// so before the last sequence; a last message id they look at only when all have
+// agreed on the message, and then its id is taken for ever.
+func (b *batcher) impossible(msg *nats.Msg) {
+	if b.replicated {
+		msg.Header[nats.ExpectedLastSeqHdr] = []string{strconv.FormatUint(math.MaxUint64, 10)}
+		return
+	}
+	msg.Header[nats.ExpectedLastMsgIdHdr] = []string{"sluice no such id"}
 }

@@ -194,7 +194,9 @@ func (b *Bus) open(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bus) newBatcher() *batcher { return &batcher{js: b.js, line: &b.line, log: b.log} }
+func (b *Bus) newBatcher() *batcher {
+	return &batcher{js: b.js, line: &b.line, log: b.log, replicated: b.options.Replicas > 1}
+}
 
 // Close stores what is waiting to be published, refuses more, ends all
 // readers, and stops the embedded server: within the time that ctx leaves.

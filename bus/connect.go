@@ -97,17 +97,23 @@ func (b *Bus) connection() ([]nats.Option, error) {
 // dial tries until a server answers, ConnectWithin is over, or trying again is
 // of no use.
 func (b *Bus) dial(ctx context.Context, opts []nats.Option) error {
+	return b.patiently(ctx, func() (err error) {
+		if b.conn, err = nats.Connect(b.options.URL, opts...); err != nil {
+			return connectError(err)
+		}
+		return nil
+	})
+}
+
+// patiently calls try until it succeeds, or has failed for good, or
+// ConnectWithin is over.
+func (b *Bus) patiently(ctx context.Context, try func() error) error {
 	pace := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(time.Second),
 		backoff.WithMaxElapsedTime(b.options.ConnectWithin),
 	)
 	said := false
-	return backoff.RetryNotify(func() (err error) {
-		if b.conn, err = nats.Connect(b.options.URL, opts...); err != nil {
-			return connectError(err)
-		}
-		return nil
-	}, backoff.WithContext(pace, ctx), func(err error, _ time.Duration) {
+	return backoff.RetryNotify(try, backoff.WithContext(pace, ctx), func(err error, _ time.Duration) {
 		if !said {
 			b.log.WarnContext(ctx, "the bus cannot be reached yet", slog.Any("error", err), slog.Duration("for", b.options.ConnectWithin))
 			said = true
@@ -142,16 +148,9 @@ func (b *Bus) examine(ctx context.Context) error {
 	if b.server != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	account, err := b.js.AccountInfo(ctx)
-	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("the servers at bus.url have no JetStream: enable it with a jetstream block: %w", err)
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream is not enabled for the account of bus.auth: %w", err)
-	case err != nil:
-		return storeError(err)
+	account, err := b.account(ctx)
+	if err != nil {
+		return err
 	}
 	server := fmt.Sprintf("nats-server %s at %s", b.conn.ConnectedServerVersion(), b.conn.ConnectedUrlRedacted())
 	if account.API.Level < apiLevel {
@@ -164,6 +163,30 @@ func (b *Bus) examine(ctx context.Context) error {
 		slog.String("server", b.conn.ConnectedUrlRedacted()), slog.String("version", b.conn.ConnectedServerVersion()), slog.Int("replicas", b.options.Replicas))
 	return nil
 }
+
+// account asks for what the account may have. A cluster that is just starting
+// does not answer at all.
+func (b *Bus) account(ctx context.Context) (account *jetstream.AccountInfo, err error) {
+	err = b.patiently(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		account, err = b.js.AccountInfo(ctx)
+		switch {
+		case errors.Is(err, jetstream.ErrJetStreamNotEnabled):
+			return backoff.Permanent(fmt.Errorf("the servers at bus.url have no JetStream: enable it with a jetstream block: %w", err))
+		case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+			return backoff.Permanent(fmt.Errorf("JetStream is not enabled for the account of bus.auth: %w", err))
+		case err != nil:
+			return storeError(err)
+		}
+		return nil
+	})
+	return account, err
+}
+
+// answerTimeout is how long a request without consequences waits for its
+// answer, before it is sent again.
+const answerTimeout = 2 * time.Second
 
 // The server's error codes that say why a stream cannot be made.
 const (

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"strings"
@@ -185,13 +186,10 @@ func TestOldServer(t *testing.T) {
 // A server that comes a little later is waited for, and one that never comes is
 // given up.
 func TestServerThatIsNotThereYet(t *testing.T) {
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	check(t, err)
-	port := listener.Addr().(*net.TCPAddr).Port
-	check(t, listener.Close())
-	o := far("nats://" + listener.Addr().String())
+	port := freePort(t)
+	o := far(fmt.Sprintf("nats://127.0.0.1:%d", port))
 	began := time.Now()
-	_, err = Open(t.Context(), o)
+	_, err := Open(t.Context(), o)
 	if !errors.Is(err, event.ErrUnavailable) || time.Since(began) < o.ConnectWithin/2 {
 		t.Fatalf("after %v: %v", time.Since(began), err)
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// senders is how many requests of a load are under way at most.
-const senders = 32
+// Senders is how many requests of a load are under way at most.
+const Senders = 32
 
 // A Load publishes events over HTTP at an even rate, also while nobody listens.
 type Load struct {
@@ -39,13 +39,13 @@ type Load struct {
 func NewLoad(tb testing.TB, url, prefix string, rate int) *Load {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
-	transport := &http.Transport{MaxIdleConnsPerHost: senders}
+	transport := &http.Transport{MaxIdleConnsPerHost: Senders}
 	l := &Load{
 		url: url, prefix: prefix, every: time.Second / time.Duration(rate), cancel: cancel,
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second}, sent: map[string]time.Time{},
 	}
 	began := time.Now()
-	for range senders {
+	for range Senders {
 		l.wait.Go(func() { l.send(ctx, began) })
 	}
 	tb.Cleanup(func() { l.Stop(); transport.CloseIdleConnections() })

@@ -47,14 +47,26 @@ const (
 // admin sections are added. What runs of it is killed when the test ends.
 func New(tb testing.TB, program *Program, configuration string) *Sluice {
 	tb.Helper()
-	ingest, admin, home := FreeAddress(tb), FreeAddress(tb), tb.TempDir()
+	home := tb.TempDir()
+	return newSluice(tb, program, home, fmt.Sprintf("{dir: %q}", filepath.Join(home, "data")), configuration)
+}
+
+// NewOn is New with a bus section of its own, such as {url: "nats://…"}.
+func NewOn(tb testing.TB, program *Program, bus, configuration string) *Sluice {
+	tb.Helper()
+	return newSluice(tb, program, tb.TempDir(), bus, configuration)
+}
+
+func newSluice(tb testing.TB, program *Program, home, bus, configuration string) *Sluice {
+	tb.Helper()
+	ingest, admin := FreeAddress(tb), FreeAddress(tb)
 	transport := &http.Transport{}
 	s := &Sluice{
 		Ingest: "http://" + ingest, Admin: "http://" + admin,
 		Dir: filepath.Join(home, "data"), File: filepath.Join(home, "sluice.yaml"),
 		tb: tb, path: program.Path(tb), home: home, client: &http.Client{Transport: transport, Timeout: time.Minute},
 	}
-	text := fmt.Sprintf("bus: {dir: %q}\ningest: {listen: %q}\nadmin: {listen: %q}\n%s", s.Dir, ingest, admin, configuration)
+	text := fmt.Sprintf("bus: %s\ningest: {listen: %q}\nadmin: {listen: %q}\n%s", bus, ingest, admin, configuration)
 	if err := os.WriteFile(s.File, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,74 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"sluice/event"
+)
+
+// serveCluster runs three servers as one cluster, and returns their URLs.
+func serveCluster(t *testing.T) string {
+	t.Helper()
+	const servers = 3
+	routes, ports := make([]*url.URL, servers), make([]int, servers)
+	for i := range servers {
+		ports[i] = freePort(t)
+		routes[i] = &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])}
+	}
+	urls := make([]string, servers)
+	for i := range servers {
+		urls[i] = serve(t, func(o *server.Options) {
+			o.ServerName = fmt.Sprintf("n%d", i)
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}
+			o.Routes = routes
+		})
+	}
+	return strings.Join(urls, ",")
+}
+
+// freePort returns a port that nobody listens on at the moment.
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	check(t, err)
+	check(t, listener.Close())
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// What one server does, three do: duplicates, fences, records and snapshots.
+func TestReplicated(t *testing.T) {
+	o := far(serveCluster(t))
+	o.Replicas, o.ConnectWithin = 3, 30*time.Second
+	b := open(t, o)
+	for range 3 {
+		check(t, b.Healthy(limited(t)))
+	}
+	out := b.Source("s3")
+	check(t, out.Publish(limited(t), sample("e-1"), sample("e-3")))
+	check(t, out.Publish(limited(t), samples("e", 2)...))
+	check(t, out.PublishAt(limited(t), "0", []byte("a"), append(samples("e", 5), sample("e-0"), sample("e-4"))...))
+	equal(t, "ids", fmt.Sprint(ids(t, b)), "[e-1 e-3 e-0 e-2 e-4]")
+	check(t, out.Publish(limited(t), samples("many", 2*minBatch)...))
+	check(t, out.Publish(limited(t), samples("many", 3*minBatch)...))
+	equal(t, "events", len(ids(t, b)), 5+3*minBatch)
+
+	stale := b.Source("s3")
+	must(stale.Cursor(limited(t), "0"))(t)
+	check(t, out.PublishAt(limited(t), "0", []byte("b")))
+	if err := stale.PublishAt(limited(t), "0", []byte("c"), sample("lost")); !errors.Is(err, event.ErrFenced) {
+		t.Errorf("the stale writer: %v", err)
+	}
+	last := must(b.AppendRecord(limited(t), "c", 0, []byte("1")))(t)
+	_, last, err := b.AppendSnapshot(limited(t), "c", last, [][]byte{[]byte("2"), []byte("3")})
+	check(t, err)
+	must(b.AppendRecord(limited(t), "c", last, []byte("4")))(t)
+	check(t, b.Healthy(limited(t)))
+}
