@@ -131,10 +131,10 @@ func (c *Config) auth() auth {
 }
 
 // admit looks at what can be judged without the body. The claim is for check.
-func (a *auth) admit(header http.Header, now time.Time) (*signature.Claim, *refusal) {
+func (a *auth) admit(header http.Header, now func() time.Time) (*signature.Claim, *refusal) {
 	switch {
 	case a.verifier != nil:
-		claim, err := a.verifier.Read(header, now)
+		claim, err := a.verifier.Read(header, now())
 		return claim, refuseSignature(err)
 	case len(a.digests) == 0:
 		return nil, nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -92,23 +93,34 @@ func strip(header http.Header) {
 
 func isStripped(name string) bool {
 	switch name {
+	case "":
+		return false
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
 		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
 		"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert":
 		return true
 	}
-	for _, prefix := range [...]string{
-		"Nats-", "Sluice-",
-		"Remote-", "X-Remote-", "X-Auth-Request-", "X-Authenticated-", "X-Webauth-", "X-Authentik-", "X-Pomerium-",
-		"X-Goog-Authenticated-", "X-Goog-Iap-", "X-Ms-Client-Principal", "X-Amzn-Oidc-", "Cf-Access-", "Tailscale-User-",
-		"Ssl-Client-", "X-Ssl-Client-",
-	} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
+	switch name[0] { // most names need no more than this
+	case 'C':
+		return strings.HasPrefix(name, "Cf-Access-")
+	case 'N':
+		return strings.HasPrefix(name, "Nats-")
+	case 'R':
+		return strings.HasPrefix(name, "Remote-")
+	case 'S':
+		return hasPrefix(name, "Sluice-", "Ssl-Client-")
+	case 'T':
+		return strings.HasPrefix(name, "Tailscale-User-")
+	case 'X':
+		return hasPrefix(name, "X-Remote-", "X-Auth-Request-", "X-Authenticated-", "X-Webauth-", "X-Authentik-", "X-Pomerium-",
+			"X-Goog-Authenticated-", "X-Goog-Iap-", "X-Ms-Client-Principal", "X-Amzn-Oidc-", "X-Ssl-Client-")
 	}
 	return false
+}
+
+func hasPrefix(name string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // errOverloaded ends the reading of a body for which there is no memory.

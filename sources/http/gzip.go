@@ -31,7 +31,11 @@ func checkEncoding(header http.Header) *refusal {
 }
 
 func isGzip(header http.Header) bool {
-	encoding := header.Get("Content-Encoding")
+	values := header["Content-Encoding"]
+	if len(values) == 0 {
+		return false
+	}
+	encoding := values[0]
 	return strings.EqualFold(encoding, "gzip") || strings.EqualFold(encoding, "x-gzip") // RFC 9110, section 8.4.1.3
 }
 

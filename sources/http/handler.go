@@ -136,7 +136,7 @@ func (h *handler) admit(r *http.Request) (*signature.Claim, *refusal) {
 			header: [2]string{"Allow", allowed},
 		}
 	}
-	claim, refused := h.auth.admit(r.Header, h.env.Now())
+	claim, refused := h.auth.admit(r.Header, h.env.Now)
 	if refused != nil {
 		return nil, refused
 	}
