@@ -50,6 +50,8 @@ type Config struct {
 	IDHeader string `yaml:"id_header"`
 	// Handshake answers senders that ask whether they may send.
 	Handshake *Handshake `yaml:"handshake"`
+	// Challenge answers senders that ask whether the source is there.
+	Challenge *Challenge `yaml:"challenge"`
 	// Shape is what the data of the event is that a plain request becomes: its
 	// body, or an envelope with method, path, query, headers and body.
 	Shape string `yaml:"shape"`
@@ -78,6 +80,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Handshake != nil {
 		problems = append(problems, c.Handshake.validate(c.Methods))
+	}
+	if c.Challenge != nil {
+		problems = append(problems, c.Challenge.validate())
 	}
 	if c.MaxBody < 1 || c.MaxBody > maxMaxBody {
 		problems = append(problems, config.Invalid("max_body", "%v: write a size from 1B to 64MiB", c.MaxBody))

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/config"
 	sourcehttp "sluice/sources/http"
 	"sluice/sources/http/signature"
 )
@@ -82,6 +83,18 @@ func TestConfigProblems(t *testing.T) {
 			`handshake.origins[2]: "https://x" is no name: write one such as eventgrid.azure.net, *.example.com, or *` + "\n" +
 				`handshake.origins[3]: "a..b" is no name: write one such as eventgrid.azure.net, *.example.com, or *` + "\n" +
 				"handshake.rate: -1: write the requests of a minute, 1 to 10000000",
+		},
+		{
+			"challenge", func(c *sourcehttp.Config) { c.Challenge = &sourcehttp.Challenge{TokenParameter: "token"} },
+			"challenge.parameter: it is missing: write the parameter to answer with, such as hub.challenge\n" +
+				"challenge.token: it is missing, and token_parameter is there: write the token that the sender was given",
+		},
+		{
+			"challenge with a token", func(c *sourcehttp.Config) {
+				c.Challenge = &sourcehttp.Challenge{Parameter: "challenge", Token: config.NewSecret("short")}
+			},
+			"challenge.token: it has 5 characters: use at least 16\n" +
+				"challenge.token_parameter: it is missing, and token is there: write where it comes, such as hub.verify_token",
 		},
 		{"no scheme", func(c *sourcehttp.Config) { c.Verify = &signature.Config{} }, "verify: it names no scheme: write one of standard_webhooks, github, stripe, slack or hmac, with its secret"},
 		{"id header", func(c *sourcehttp.Config) { c.IDHeader = "a b" }, `id_header: "a b" is not the name of a header: write one such as X-Request-Id`},

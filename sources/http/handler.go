@@ -58,6 +58,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.config.Handshake.answer(w, r)
 		return
 	}
+	if h.config.Challenge.answer(w, r) {
+		return
+	}
 	taken, refusal := h.take(w, r)
 	if refusal == nil {
 		h.accept(w, taken)
