@@ -23,6 +23,8 @@ type Kinds struct {
 	// one that has a method Path() []any is shown at that place below `when`, with
 	// what its Message() string says, if it has that too.
 	Pattern func(value any) error
+	// Transform compiles the transform of a trigger; all is as with Pattern.
+	Transform func(value any) error
 }
 
 // A Pos is a place in the file. Line and Column count from 1, the column in
@@ -140,6 +142,8 @@ type Trigger struct {
 	On []string
 	// When is the pattern, a mapping; nil matches every event.
 	When *Node
+	// Transform makes what is delivered of each event; nil leaves it as it is.
+	Transform *Node
 	// Function is the name of the function that it delivers to; empty when Sink
 	// is set.
 	Function string
@@ -180,11 +184,15 @@ type Retry struct {
 	MaxAge Duration `yaml:"max_age"`
 }
 
-// A Test is an event and the triggers that it must match, no more and no less.
+// A Test is an event and the triggers that it must match, no more and no less,
+// and what their transforms make of it.
 type Test struct {
 	Name     string
 	Event    map[string]any // a JSON object; source is the name of a source
 	Triggers []string
+	// Payloads are what the sinks of some of the triggers get, by trigger: JSON
+	// values.
+	Payloads map[string]any
 	Pos      Pos
 }
 

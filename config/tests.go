@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // tests reads the file's own tests.
 func (r *reader) tests(p part) {
 	if p.node == nil {
@@ -19,6 +21,7 @@ func (r *reader) test(p part) {
 		Name     string  `yaml:"name"`
 		Event    raw     `yaml:"event"`
 		Triggers expects `yaml:"triggers"`
+		Payloads raw     `yaml:"payloads"`
 	}
 	clean := r.into(p.node, &keys, p.at)
 	if p.node.kind != mappingNode {
@@ -31,7 +34,25 @@ func (r *reader) test(p part) {
 	r.references(p, "triggers", keys.Triggers.oneOrMore, "trigger", r.triggerNames)
 	r.file.Tests = append(r.file.Tests, Test{
 		Name: keys.Name, Event: r.testEvent(p.node.part("event", p.at)), Triggers: keys.Triggers.texts, Pos: p.at.pos,
+		Payloads: r.payloads(p.node.part("payloads", p.at), keys.Triggers.texts),
 	})
+}
+
+// payloads reads what the triggers of a test are expected to deliver.
+func (r *reader) payloads(p part, triggers []string) map[string]any {
+	if p.node == nil {
+		return nil
+	}
+	var payloads map[string]any
+	if !r.into(p.node, &payloads, p.at) {
+		return nil
+	}
+	for _, f := range p.node.fields {
+		if !slices.Contains(triggers, f.key) {
+			r.c.suggest(f.pos, p.at.sub(f.key, f.pos).String(), "it is not among the test's triggers", r.c.nearest(f.key, triggers))
+		}
+	}
+	return payloads
 }
 
 // expects is one name, or a list that may be empty.

@@ -93,6 +93,7 @@ func (r *reader) limits(n *Node, at *path, concurrency *int, timeout *Duration) 
 type triggerKeys struct {
 	On          oneOrMore `yaml:"on"`
 	When        raw       `yaml:"when"`
+	Transform   raw       `yaml:"transform"`
 	To          raw       `yaml:"to"`
 	Retry       raw       `yaml:"retry"`
 	Batch       raw       `yaml:"batch"`
@@ -146,6 +147,7 @@ func (r *reader) triggers(parts []part) {
 		r.required(p, keys)
 		r.formerNames(p, keys.Was, was)
 		r.pattern(&t, p.node.part("when", p.at))
+		r.transform(&t, p.node.part("transform", p.at))
 		function := r.sinkOf(&t, p.node.part("to", p.at))
 		if retry := p.node.part("retry", p.at); retry.node != nil {
 			r.section(retry.node, &t.Retry, retry.at)
@@ -273,12 +275,23 @@ func (r *reader) pattern(t *Trigger, p part) {
 		return
 	}
 	eachError(r.kinds.Pattern(p.node.Value()), func(err error) {
-		r.patternError(p, err)
+		r.placedError(p, err)
 	})
 }
 
-// patternError notes an error at the place in the pattern that it names.
-func (r *reader) patternError(p part, err error) {
+// transform keeps the transform and has it compiled.
+func (r *reader) transform(t *Trigger, p part) {
+	if p.node == nil || !r.clear(p.node, p.at) {
+		return
+	}
+	t.Transform = p.node
+	if r.kinds.Transform != nil {
+		eachError(r.kinds.Transform(p.node.Value()), func(err error) { r.placedError(p, err) })
+	}
+}
+
+// placedError notes an error at the place below a key that it names.
+func (r *reader) placedError(p part, err error) {
 	at, node := p.at, p.node
 	var placed interface{ Path() []any }
 	if errors.As(err, &placed) {

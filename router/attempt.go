@@ -60,8 +60,13 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 			errs[i] = sinks.Permanent(entry.Err)
 			continue
 		}
+		delivered, err := u.transform(ctx, t, entry.Event)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
 		id := event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: s.Key.Sequence, Trigger: t.Name}
-		a.Deliveries = append(a.Deliveries, sinks.Delivery{ID: id.String(), Attempt: s.Attempt, Event: entry.Event})
+		a.Deliveries = append(a.Deliveries, sinks.Delivery{ID: id.String(), Attempt: s.Attempt, Event: delivered})
 		places = append(places, i)
 	}
 	if len(places) == 0 {
@@ -147,6 +152,8 @@ func classify(response sinks.Response, err error) core.Result {
 	var after *sinks.RetryAfterError
 	var gone *sinks.GoneError
 	switch {
+	case errors.Is(err, errFiltered):
+		r.Class = core.Dropped
 	case sinks.IsPermanent(err):
 		r.Class = core.Refused
 	case errors.As(err, &gone):

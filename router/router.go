@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/event"
+	"sluice/event/transform"
 	"sluice/router/core"
 	"sluice/router/ledger"
 	"sluice/router/pattern"
@@ -31,7 +33,10 @@ type Trigger struct {
 	Sources []string
 	// Pattern selects among their events; nil selects all.
 	Pattern *pattern.Pattern
-	Sink    sinks.Sink
+	// Transform makes what is delivered of each event; nil leaves it as it is. The
+	// log and letters keep the event as it came.
+	Transform *transform.Transform
+	Sink      sinks.Sink
 	// Timeout bounds one attempt: 30 s by default.
 	Timeout time.Duration
 	// Concurrency is how many attempts may be under way at once: 10 by default.
@@ -79,6 +84,8 @@ type Router struct {
 	queries chan func(*core.Core)
 	started chan struct{}
 	ended   chan struct{}
+	// transforming holds a place for each transform that runs.
+	transforming chan struct{}
 
 	upcoming   atomic.Pointer[upcoming]
 	configured atomic.Pointer[table]
@@ -108,7 +115,7 @@ func New(options Options) (*Router, error) {
 	r := &Router{
 		options: options, logger: options.Logger, codec: codec, inbox: newMailbox[core.Input](),
 		queries: make(chan func(*core.Core)), started: make(chan struct{}), ended: make(chan struct{}),
-		observed: map[ledger.Key]about{},
+		observed: map[ledger.Key]about{}, transforming: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	r.health.set("router", errStarting)
 	if r.metrics, err = newMetrics(r, options.Metrics); err != nil {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sluice/config"
+	"sluice/event/transform"
 	"sluice/router/pattern"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
@@ -30,13 +31,13 @@ func sinkAdapters() []sinks.Adapter {
 	}
 }
 
-// kinds tells the configuration which sources and sinks there are, and how a
-// pattern is checked. It is called once for each load.
+// kinds tells the configuration which sources and sinks there are, and how
+// patterns and transforms are checked. It is called once for each load.
 func kinds() config.Kinds {
 	known := config.Kinds{
 		Sources: map[string]func() config.Section{},
 		Sinks:   map[string]func() config.Section{},
-		Pattern: checkPattern,
+		Pattern: checkPattern, Transform: checkTransform,
 	}
 	for _, adapter := range sourceAdapters() {
 		known.Sources[adapter.Kind] = func() config.Section { return adapter.Config() }
@@ -49,5 +50,10 @@ func kinds() config.Kinds {
 
 func checkPattern(value any) error {
 	_, err := pattern.FromValue(value)
+	return err
+}
+
+func checkTransform(value any) error {
+	_, err := transform.FromValue(value)
 	return err
 }

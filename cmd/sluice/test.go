@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"sluice/config"
+	"sluice/event"
+	"sluice/event/transform"
 	"sluice/router/pattern"
 )
 
@@ -19,7 +23,8 @@ func newTestCommand(app *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "test", Short: "Run the tests that stand in the file", Args: noArguments,
 		Long: `Checks for each of the file's tests that its event matches the triggers that it
-names, no more and no less. Nothing is started. The event's source is the name of
+names, no more and no less, and that their transforms make of it what the test
+has as payloads. Nothing is started. The event's source is the name of
 a source in the file, and is what patterns see as source; specversion and id are
 added where they are missing. Exit code 1: a test has failed.`,
 		Example: "  sluice test\n  sluice test -c staging.yaml -o json",
@@ -98,6 +103,9 @@ func runTest(file *config.File, index int) (testResult, error) {
 	}
 	for i := range file.Triggers {
 		problem, err := testTrigger(&file.Triggers[i], test, doc)
+		if err == nil && problem == nil {
+			problem, err = testPayload(&file.Triggers[i], test)
+		}
 		if err != nil {
 			return result, err
 		}
@@ -111,13 +119,66 @@ func runTest(file *config.File, index int) (testResult, error) {
 
 // testDoc is the event as patterns see it, with what every event has.
 func testDoc(test *config.Test) (*pattern.Doc, error) {
-	whole := map[string]any{"specversion": "1.0", "id": "test"}
-	maps.Copy(whole, test.Event)
-	raw, err := json.Marshal(whole)
+	raw, err := testJSON(test)
 	if err != nil {
 		return nil, err
 	}
 	return pattern.FromJSON(raw)
+}
+
+func testJSON(test *config.Test) ([]byte, error) {
+	whole := map[string]any{"specversion": "1.0", "id": "test"}
+	maps.Copy(whole, test.Event)
+	return json.Marshal(whole)
+}
+
+// testPayload returns what is wrong with what the trigger delivers, or nil.
+func testPayload(trigger *config.Trigger, test *config.Test) (*testProblem, error) {
+	want, given := test.Payloads[trigger.Name]
+	if !given {
+		return nil, nil //nolint:nilnil // no problem, and no error
+	}
+	raw, err := testJSON(test)
+	if err != nil {
+		return nil, err
+	}
+	e, err := event.DecodeJSON(raw)
+	if err == nil && trigger.Transform != nil {
+		e, err = transformed(trigger, &e)
+	}
+	problem := &testProblem{Trigger: trigger.Name, Match: true}
+	if err != nil {
+		problem.Message = "is expected to deliver something, but: " + err.Error()
+		return problem, nil //nolint:nilerr // it is the test's result
+	}
+	wanted, err := json.Marshal(want)
+	if err != nil {
+		return nil, err
+	}
+	if sameJSON(wanted, e.Data) || string(e.Data) == fmt.Sprint(want) {
+		return nil, nil //nolint:nilnil // as above
+	}
+	problem.Message = fmt.Sprintf("is expected to deliver %s, but delivers %s", wanted, clean(string(e.Data), 0))
+	return problem, nil
+}
+
+// transformed returns what the trigger delivers of an event.
+func transformed(trigger *config.Trigger, e *event.Event) (event.Event, error) {
+	made, err := transform.FromValue(trigger.Transform.Value())
+	if err != nil {
+		return event.Event{}, err
+	}
+	changed, err := made.Apply(context.Background(), e)
+	if err != nil {
+		return event.Event{}, err
+	}
+	return *changed, nil
+}
+
+// sameJSON tells whether two texts are the same JSON value.
+func sameJSON(a, b []byte) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
 // testTrigger returns what is wrong with how the trigger takes the event, or nil.

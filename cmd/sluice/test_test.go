@@ -84,3 +84,25 @@ func TestTestRefuses(t *testing.T) {
 		t.Errorf("no file: %+v", got)
 	}
 }
+
+// TestTestsOfTransforms checks what a test says of payloads.
+func TestTestsOfTransforms(t *testing.T) {
+	file := func(transform, payload string) string {
+		return writeFile(t, "sources: {hooks: {http: {path: /h, token: abcdefghijklmnop}}}\ntriggers:\n  report:\n    on: hooks\n    to: {http: {url: 'http://127.0.0.1:1'}}\n    transform: '"+transform+
+			"'\ntests:\n  - name: a\n    event: {source: hooks, type: x, data: {n: 7}}\n    triggers: report\n    payloads: {report: "+payload+"}\n", 0o600)
+	}
+	for _, test := range []struct{ transform, payload, want string }{
+		{"{id: .data.n}", "{id: 7}", "ok a\n\n1 test, 1 passed, 0 failed\n"},
+		{"{id: .data.n}", "{id: 8}", `report is expected to deliver {"id":8}, but delivers {"id":7}`},
+		{"empty", "1", "report is expected to deliver something, but: it yields nothing"},
+		{".data.n.x", "1", "report is expected to deliver something, but: the expression `.data.n.x`: expected an object but got: number (7)"},
+	} {
+		if got := sluice(t, nil, "test", "-c", file(test.transform, test.payload)); !strings.Contains(got.stdout, test.want) {
+			t.Errorf("%s: %+v, want %s", test.transform, got, test.want)
+		}
+	}
+	got := sluice(t, nil, "validate", "-c", file("{id: .data.n | now}", "1"))
+	if got.code != exitInvalid || !strings.Contains(got.stderr+got.stdout, "triggers.report.transform: at character 16 of the expression: now: ") {
+		t.Errorf("%+v", got)
+	}
+}

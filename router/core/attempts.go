@@ -148,6 +148,10 @@ func (c *Core) finished(in Finished) {
 		return
 	}
 	o.Detail = &ledger.Detail{Reason: v.Reason, Error: r.Error}
+	if v.Kind == ledger.Discarded {
+		c.settle(d, o)
+		return
+	}
 	c.delay(d)
 	if v.Kind == ledger.Dying {
 		d.phase = dying

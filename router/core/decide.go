@@ -26,6 +26,7 @@ const (
 	Refused         // no other attempt can succeed
 	Busy            // the sink had no room: this was no attempt
 	Gone            // nobody is there any more: the trigger is paused, and this was no attempt
+	Dropped         // there was nothing to deliver
 )
 
 // A Result is how an attempt ended, with what is random about its future.
@@ -40,9 +41,9 @@ type Result struct {
 
 // A Verdict is what becomes of a delivery after an attempt.
 type Verdict struct {
-	Kind   ledger.Kind // Done, Retry, Throttled or Dying
+	Kind   ledger.Kind // Done, Discarded, Retry, Throttled or Dying
 	Delay  time.Duration
-	Reason string // of Dying, and of Throttled when the sink is gone
+	Reason string // of Discarded and Dying, and of Throttled when the sink is gone
 }
 
 // decide says what becomes of a delivery whose attempt of this number has
@@ -51,6 +52,8 @@ func decide(r Result, attempt int, waited time.Duration, p RetryPolicy) Verdict 
 	switch r.Class {
 	case Succeeded:
 		return Verdict{Kind: ledger.Done}
+	case Dropped:
+		return Verdict{Kind: ledger.Discarded, Reason: ledger.ReasonFiltered}
 	case Refused:
 		return Verdict{Kind: ledger.Dying, Reason: ledger.ReasonPermanent}
 	case Failed:

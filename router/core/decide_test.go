@@ -27,6 +27,7 @@ func TestDecide(t *testing.T) {
 		"the sink's wish is shorter":      {Result{Class: Failed, After: time.Millisecond, Jitter: 0.5}, 1, 0, Verdict{Kind: ledger.Retry, Delay: 500 * time.Millisecond}},
 		"busy is no attempt":              {Result{Class: Busy, After: 2 * time.Second}, 3, 0, Verdict{Kind: ledger.Throttled, Delay: 2 * time.Second}},
 		"gone is no attempt":              {Result{Class: Gone, Jitter: 0.5}, 3, time.Hour, Verdict{Kind: ledger.Throttled, Reason: ledger.PausedGone}},
+		"nothing to deliver":              {Result{Class: Dropped}, 1, time.Hour, Verdict{Kind: ledger.Discarded, Reason: ledger.ReasonFiltered}},
 		"too old":                         {Result{Class: Failed, Jitter: 0.5}, 1, time.Minute, Verdict{Kind: ledger.Dying, Reason: ledger.ReasonExpired}},
 		"too old when it would be due":    {Result{Class: Failed, After: 31 * time.Second}, 1, 30 * time.Second, Verdict{Kind: ledger.Dying, Reason: ledger.ReasonExpired}},
 		"busy and too old":                {Result{Class: Busy, After: time.Second}, 1, time.Minute, Verdict{Kind: ledger.Dying, Reason: ledger.ReasonExpired}},

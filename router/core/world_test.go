@@ -417,7 +417,7 @@ func (w *world) observe(r *ledger.Record) {
 		if o.Kind == ledger.Dead && w.letters[id] == 0 {
 			w.failf("I3: %s is dead and has no letter", id)
 		}
-		if o.Kind == ledger.Discarded && o.Detail.Reason != ledger.ReasonRemoved {
+		if o.Kind == ledger.Discarded && o.Detail.Reason != ledger.ReasonRemoved && o.Detail.Reason != ledger.ReasonFiltered {
 			w.failf("I2: %s is discarded as %s", id, o.Detail.Reason)
 		}
 		w.settled[id] = o.Kind
@@ -482,7 +482,10 @@ func (w *world) finish() bool {
 	return true
 }
 
-const statusGone = 410
+const (
+	statusGone = 410
+	dropped    = 0.02 // of the attempts
+)
 
 func (w *world) result(m mood) core.Result {
 	r := core.Result{Class: core.Succeeded, Status: 200, Duration: time.Millisecond, Jitter: w.rng.Float64()}
@@ -495,6 +498,8 @@ func (w *world) result(m mood) core.Result {
 		r.Class, r.Status, r.Error = core.Busy, 429, "busy"
 	case draw < m.fail+m.refuse+m.busy+m.gone:
 		r.Class, r.Status, r.Error, r.Duration = core.Gone, statusGone, "gone", 0
+	case draw > 1-dropped:
+		r.Class, r.Status, r.Error = core.Dropped, 0, "nothing to deliver"
 	}
 	return r
 }

@@ -67,6 +67,7 @@ const (
 	ReasonPoison    = "poison"    // it was under way when the router crashed, three times
 	ReasonRemoved   = "removed"   // its trigger left the configuration
 	ReasonMissing   = "missing"   // its event is not in the log any more
+	ReasonFiltered  = "filtered"  // its trigger's transform yields nothing
 )
 
 // An Outcome is the end of an attempt or of a delivery. Times are Unix

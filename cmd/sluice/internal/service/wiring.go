@@ -9,6 +9,7 @@ import (
 
 	"sluice/cmd/sluice/internal/admin"
 	"sluice/config"
+	"sluice/event/transform"
 	"sluice/router"
 	"sluice/router/core"
 	"sluice/router/pattern"
@@ -67,6 +68,13 @@ func (w *wiring) trigger(t *config.Trigger) (router.Trigger, error) {
 	}
 	if t.Batch != nil {
 		made.Batch = router.Batch{Size: t.Batch.Size, Window: time.Duration(t.Batch.Window)}
+	}
+	if t.Transform != nil {
+		compiled, err := transform.FromValue(t.Transform.Value())
+		if err != nil {
+			return made, fmt.Errorf("trigger %q: transform: %w", t.Name, err)
+		}
+		made.Transform = compiled
 	}
 	if t.When == nil {
 		return made, nil
@@ -156,11 +164,11 @@ func difference[T any](before, after []T, name func(*T) string, same func(a, b *
 // what holds for the sinks of all.
 func sameTrigger(before, after *config.File, a, b *config.Trigger) bool {
 	x, y := *a, *b
-	x.Pos, y.Pos, x.When, y.When = config.Pos{}, config.Pos{}, nil, nil
-	return before.Egress == after.Egress && sameSection(x, y) && samePattern(a.When, b.When) && sameSection(functionOf(before, a.Function), functionOf(after, b.Function))
+	x.Pos, y.Pos, x.When, y.When, x.Transform, y.Transform = config.Pos{}, config.Pos{}, nil, nil, nil, nil
+	return before.Egress == after.Egress && sameSection(x, y) && sameNode(a.When, b.When) && sameNode(a.Transform, b.Transform) && sameSection(functionOf(before, a.Function), functionOf(after, b.Function))
 }
 
-func samePattern(a, b *config.Node) bool {
+func sameNode(a, b *config.Node) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
