@@ -79,7 +79,7 @@ func TestUpdateFile(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"-rounds 0":    "-rounds 0: write a number from 1 on",
-		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,life`,
+		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,life,schedules`,
 		"-o xml":       `-o "xml": it is table or json`,
 		"more":         `unexpected argument "more"`,
 		"-idle 5":      `invalid value "5" for flag -idle: parse error`,
