@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -23,6 +23,7 @@ type gathering struct {
 	mu      sync.Mutex
 	waiting []*gathered
 	leading bool           // somebody commits what waits
+	crowd   bool           // the last lead has had a group of several
 	leaders sync.WaitGroup // at most one
 }
 
@@ -56,15 +57,16 @@ func (g *gathering) store(ctx context.Context, messages []*nats.Msg) (uint64, er
 	}
 }
 
-// lead commits groups until nothing waits. Those that were woken at the same
-// moment, such as schedules, come into the first group.
+// lead commits groups until nothing waits.
 func (g *gathering) lead(ctx context.Context) {
-	runtime.Gosched()
+	g.gather()
+	crowd := false
 	for {
-		group := g.take()
+		group := g.take(crowd)
 		if len(group) == 0 {
 			return
 		}
+		crowd = crowd || len(group) > 1
 		for i, o := range g.commit(ctx, group) {
 			group[i].outcome = o
 			close(group[i].done)
@@ -72,9 +74,28 @@ func (g *gathering) lead(ctx context.Context) {
 	}
 }
 
+// gatherRounds bounds how often gather waits.
+const gatherRounds = 4
+
+// gather waits while more writes come, when several came together the last
+// time: they were woken at the same moment, such as schedules, and would
+// otherwise wait for a batch of the first one alone. A lone writer never waits.
+func (g *gathering) gather() {
+	for standing, round := 0, 0; round < gatherRounds; round++ {
+		g.mu.Lock()
+		now, crowd := len(g.waiting), g.crowd
+		g.mu.Unlock()
+		if !crowd || now == standing {
+			return
+		}
+		standing = now
+		time.Sleep(gatherFor)
+	}
+}
+
 // take removes the next group from what waits: as many as a batch takes, and
-// one at least. With none it ends the leadership.
-func (g *gathering) take() []*gathered {
+// one at least. With none it ends the leadership; crowd says what it was like.
+func (g *gathering) take(crowd bool) []*gathered {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n, count, size := 0, 0, 0
@@ -89,7 +110,9 @@ func (g *gathering) take() []*gathered {
 	if g.waiting = g.waiting[n:]; len(g.waiting) == 0 {
 		g.waiting = nil
 	}
-	g.leading = n > 0
+	if g.leading = n > 0; !g.leading {
+		g.crowd = crowd
+	}
 	return group
 }
 

@@ -58,7 +58,7 @@ func TestGroupsKeepWithinABatch(t *testing.T) {
 		g.waiting = append(g.waiting, &gathered{messages: make([]*nats.Msg, w.messages), size: w.size})
 	}
 	var sizes []int
-	for group := g.take(); len(group) > 0; group = g.take() {
+	for group := g.take(false); len(group) > 0; group = g.take(false) {
 		sizes = append(sizes, len(group))
 	}
 	equal(t, "groups", fmt.Sprint(sizes), "[1 1 1 1 2 1]")
