@@ -101,11 +101,15 @@ func (b *batcher) storeBatch(ctx context.Context, messages []*nats.Msg) (last ui
 func (b *batcher) tryBatch(ctx context.Context, messages []*nats.Msg) (uint64, error) {
 	b.batch.Lock()
 	defer b.batch.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	size := 0
+	for _, msg := range messages {
+		size += messageSize(msg)
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout+patience(int64(size)))
 	defer cancel()
 	ctx, release := b.line.hold(ctx)
 	defer release()
-	ack, err := jetstreamext.PublishMsgBatch(ctx, b.js, messages, flowControl(messages))
+	ack, err := jetstreamext.PublishMsgBatch(ctx, b.js, messages, flowControl(size, len(messages)))
 	if err != nil {
 		return 0, err
 	}
@@ -114,15 +118,11 @@ func (b *batcher) tryBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 
 // flowControl lets about 8 MiB be under way, far below what the server's queue
 // takes. Small batches go without waiting.
-func flowControl(messages []*nats.Msg) jetstreamext.BatchFlowControl {
-	size := 0
-	for _, msg := range messages {
-		size += messageSize(msg)
-	}
+func flowControl(size, messages int) jetstreamext.BatchFlowControl {
 	if size <= maxGroupBytes {
 		return jetstreamext.BatchFlowControl{}
 	}
-	every := max(1, maxGroupBytes*len(messages)/size)
+	every := max(1, maxGroupBytes*messages/size)
 	return jetstreamext.BatchFlowControl{AckEvery: every, AckTimeout: storeTimeout}
 }
 
@@ -132,6 +132,22 @@ func clearBatch(msg *nats.Msg) {
 	for _, name := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 		delete(msg.Header, name)
 	}
+}
+
+// storeAlone stores messages as one write, all or nothing. A single message needs no batch.
+func (b *batcher) storeAlone(ctx context.Context, messages []*nats.Msg) outcome {
+	for _, msg := range messages {
+		clearBatch(msg)
+	}
+	if len(messages) > 1 {
+		last, err := b.storeBatch(ctx, messages)
+		return outcome{sequence: last, err: err}
+	}
+	o := b.sendSingly(ctx, messages)[0]
+	if o.err != nil && b.madeRoom(ctx, o.err) {
+		o = b.sendSingly(ctx, messages)[0]
+	}
+	return o
 }
 
 // storeSingly sends messages one after the other without waiting in between.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/event"
 )
 
 // Options say how a bus is opened. Either Dir or URL is required.
@@ -40,9 +42,13 @@ type Options struct {
 	Prefix string
 
 	// MaxBytes is the most that the events may take, 8 GiB by default;
-	// LedgerBytes (1 GiB), LetterBytes (1 GiB) and StateBytes (64 MiB) bound the
-	// other streams. All are reserved: none can take another's space.
-	MaxBytes, LedgerBytes, LetterBytes, StateBytes int64
+	// ObjectBytes (8 GiB, data that is kept apart from its events), LedgerBytes (1
+	// GiB), LetterBytes (1 GiB) and StateBytes (64 MiB) bound the other streams.
+	// All are reserved: none can take another's space.
+	MaxBytes, ObjectBytes, LedgerBytes, LetterBytes, StateBytes int64
+	// MaxInline is the most data that is stored with its event, in bytes; what is
+	// larger is kept apart. 256 KiB by default.
+	MaxInline int
 	// MaxEventSize is the most that one event may have, data and attributes, in
 	// bytes; 1 MiB by default.
 	MaxEventSize int
@@ -67,6 +73,8 @@ func (o Options) withDefaults() Options {
 	o.Prefix = orDefault(o.Prefix, "sluice")
 	o.Replicas = orDefault(o.Replicas, 1)
 	o.MaxBytes = orDefault(o.MaxBytes, 8*gib)
+	o.ObjectBytes = orDefault(o.ObjectBytes, 8*gib)
+	o.MaxInline = orDefault(o.MaxInline, maxInline)
 	o.LedgerBytes = orDefault(o.LedgerBytes, gib)
 	o.LetterBytes = orDefault(o.LetterBytes, gib)
 	o.StateBytes = orDefault(o.StateBytes, 64<<20)
@@ -87,13 +95,9 @@ func orDefault[T comparable](value, fallback T) T {
 	return value
 }
 
-// maxHeader is the room for an event's attributes as headers: the server's
-// limit is 64 KiB, of which sluice's own headers need some.
-const maxHeader = 60 << 10
-
-// maxPayload is the largest message that the embedded server takes: a letter
-// holds a whole event, perhaps in base64, and the history of its attempts.
-func (o Options) maxPayload() int { return 2*o.MaxEventSize + 2<<20 }
+// minPayload is the largest message that a server must take: its default. What
+// is larger is kept apart, or stored in chunks.
+const minPayload = 1 << 20
 
 func (o Options) validate() error {
 	var problems []error
@@ -105,6 +109,8 @@ func (o Options) validate() error {
 		value, min int64
 	}{
 		{"events", o.MaxBytes, 1 << 20},
+		{"objects", o.ObjectBytes, 1 << 20},
+		{"data that is stored with its event", int64(o.MaxInline), 1},
 		{"ledger", o.LedgerBytes, 1 << 20},
 		{"letters", o.LetterBytes, 1 << 20},
 		{"state", o.StateBytes, 1 << 16},
@@ -114,8 +120,11 @@ func (o Options) validate() error {
 			problems = append(problems, fmt.Errorf("bus: %d bytes for %s are too few: at least %d", limit.value, limit.name, limit.min))
 		}
 	}
-	if o.MaxEventSize > 24<<20 {
-		problems = append(problems, fmt.Errorf("bus: events of %d bytes are too large: at most %d", o.MaxEventSize, 24<<20))
+	if o.MaxEventSize > event.MaxSize {
+		problems = append(problems, fmt.Errorf("bus: events of %d bytes are too large: at most %d", o.MaxEventSize, event.MaxSize))
+	}
+	if o.MaxInline > maxInline {
+		problems = append(problems, fmt.Errorf("bus: %d bytes of data with an event are too many: at most %d", o.MaxInline, maxInline))
 	}
 	if o.Duplicates < 0 || o.SyncInterval < 0 {
 		problems = append(problems, errors.New("bus: a duration is negative"))
@@ -125,20 +134,22 @@ func (o Options) validate() error {
 
 // A Bus is an open log. It may be used by many goroutines at once.
 type Bus struct {
-	options     Options
-	names       Names
-	log         *slog.Logger
-	server      *embedded // nil on a cluster
-	conn        *nats.Conn
-	js          jetstream.JetStream
-	events      jetstream.Stream
-	ledger      jetstream.Stream
-	incarnation string
+	options      Options
+	names        Names
+	log          *slog.Logger
+	server       *embedded // nil on a cluster
+	conn         *nats.Conn
+	js           jetstream.JetStream
+	events       jetstream.Stream
+	ledger       jetstream.Stream
+	objectStream jetstream.Stream
+	incarnation  string
 
 	line      lifeline
 	publisher *publisher
 	gathering *gathering
 	ranges    *rangeReaders
+	objects   *objects
 
 	mu   sync.Mutex
 	jobs map[string]*fence
@@ -188,6 +199,7 @@ func (b *Bus) open(ctx context.Context) error {
 		return b.explain(err)
 	}
 	b.ranges = newRangeReaders(b)
+	b.objects = newObjects(b)
 	b.publisher = newPublisher(b.newBatcher())
 	b.gathering = &gathering{batcher: b.publisher.batcher}
 	go b.publisher.run(context.WithoutCancel(ctx))

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,15 +17,17 @@ import (
 // by it a writer knows its own again when it has heard no answer.
 const headerWrite = "Sluice-Write"
 
-// message builds the stored form of an event of a source.
-func (b *Bus) message(source string, e *event.Event) (*nats.Msg, error) {
+// message builds the stored form of an event of a source. Data that is kept
+// apart is durable when it returns.
+func (b *Bus) message(ctx context.Context, source string, e *event.Event) (*nats.Msg, error) {
+	e, err := b.storable(ctx, e)
+	if err != nil {
+		return nil, err
+	}
 	msg := &nats.Msg{
 		Subject: b.names.Event(event.Part(e), source),
 		Header:  event.EncodeHeader(e),
 		Data:    e.Data,
-	}
-	if err := b.checkSize(e, msg.Header); err != nil {
-		return nil, err
 	}
 	msg.Header[nats.MsgIdHdr] = []string{event.DedupID(source, e.Source, e.ID)}
 	return msg, nil
@@ -32,28 +35,30 @@ func (b *Bus) message(source string, e *event.Event) (*nats.Msg, error) {
 
 // directed builds the stored form of a directed entry. It has no message id:
 // the same event may be directed to the same trigger more than once.
-func (b *Bus) directed(d *event.Directed) (*nats.Msg, error) {
+// An event whose data is kept apart already shares it.
+func (b *Bus) directed(ctx context.Context, d *event.Directed) (*nats.Msg, error) {
 	if err := checkToken("trigger", d.Trigger); err != nil {
 		return nil, err
 	}
-	msg := &nats.Msg{
-		Subject: b.names.Directed(event.Part(&d.Event), d.Trigger),
-		Header:  event.EncodeDirectedHeader(d),
-		Data:    d.Event.Data,
+	e, err := b.storable(ctx, &d.Event)
+	if err != nil {
+		return nil, err
 	}
-	return msg, b.checkSize(&d.Event, msg.Header)
+	stored := event.Directed{Trigger: d.Trigger, Origin: d.Origin, Event: *e}
+	return &nats.Msg{
+		Subject: b.names.Directed(event.Part(e), d.Trigger),
+		Header:  event.EncodeDirectedHeader(&stored),
+		Data:    e.Data,
+	}, nil
 }
 
-// checkSize keeps one event that is too large from failing those that it
-// would be stored with.
-func (b *Bus) checkSize(e *event.Event, header nats.Header) error {
+// storable returns the event as it can be stored. One that is too large must
+// not fail those that it would be stored with.
+func (b *Bus) storable(ctx context.Context, e *event.Event) (*event.Event, error) {
 	if err := event.CheckSize(e, b.options.MaxEventSize); err != nil {
-		return err
+		return nil, err
 	}
-	if size := headerSize(header); size > maxHeader {
-		return fmt.Errorf("%w: its attributes take %d bytes, at most %d", event.ErrTooLarge, size, maxHeader)
-	}
-	return nil
+	return b.objects.detach(ctx, e)
 }
 
 func headerSize(header nats.Header) int {

@@ -156,8 +156,8 @@ func (b *Bus) examine(ctx context.Context) error {
 	if account.API.Level < apiLevel {
 		return fmt.Errorf("%s is too old: it has level %d of the JetStream API, and sluice needs %d for atomic batches, and for expectations in them: use 2.12 or later", server, account.API.Level, apiLevel)
 	}
-	if have, need := b.conn.MaxPayload(), int64(b.options.maxPayload()); have < need {
-		return fmt.Errorf("%s takes messages of at most %d bytes, and a letter of the largest event may have %d: raise max_payload there, or lower bus.max_event", server, have, need)
+	if have, need := b.conn.MaxPayload(), int64(minPayload); have < need {
+		return fmt.Errorf("%s takes messages of at most %d bytes, and sluice needs %d, which is their default: raise max_payload there", server, have, need)
 	}
 	b.log.InfoContext(ctx, "bus connected; what is acknowledged is on disk only where the servers have sync_interval: always, which cannot be seen from here",
 		slog.String("server", b.conn.ConnectedUrlRedacted()), slog.String("version", b.conn.ConnectedServerVersion()), slog.Int("replicas", b.options.Replicas))
@@ -205,11 +205,13 @@ func (b *Bus) explain(err error) error {
 	case codeNoPeers:
 		return fmt.Errorf("%w: no %d servers can hold a stream: look at bus.replicas, bus.placement, and the disk space of the servers", err, o.Replicas)
 	case codeResources, codeAccountResources, codeStorageResources, codeNoMemoryOrDisk, codeStreamsLimit:
-		return fmt.Errorf("%w: sluice reserves %d bytes on %d servers: look at bus.max_bytes, and the limits of the servers and the account", err, o.reserved(), o.Replicas)
+		return fmt.Errorf("%w: sluice reserves %d bytes on %d servers: look at bus.max_bytes and bus.max_large, and the limits of the servers and the account", err, o.reserved(), o.Replicas)
 	default:
 		return err
 	}
 }
 
 // reserved is how many bytes the streams may take together.
-func (o Options) reserved() int64 { return o.MaxBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes }
+func (o Options) reserved() int64 { 
+	return o.MaxBytes + o.ObjectBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes
+}

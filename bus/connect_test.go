@@ -27,7 +27,7 @@ func serve(t *testing.T, change func(*server.Options)) string {
 	t.Helper()
 	o := &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir(), MaxPayload: 8 << 20, SyncAlways: true,
+		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
 	}
 	if change != nil {
 		change(o)
@@ -44,7 +44,7 @@ func serve(t *testing.T, change func(*server.Options)) string {
 
 // far are options for a bus elsewhere that does not wait for long.
 func far(url string) Options {
-	return Options{URL: url, MaxBytes: 256 << 20, LedgerBytes: 64 << 20, LetterBytes: 16 << 20, ConnectWithin: time.Second}
+	return Options{URL: url, MaxBytes: 256 << 20, ObjectBytes: 64 << 20, LedgerBytes: 64 << 20, LetterBytes: 16 << 20, ConnectWithin: time.Second}
 }
 
 // works publishes and reads an event.
@@ -153,12 +153,12 @@ func TestServersThatCannotDoIt(t *testing.T) {
 		"no JetStream": {func(o *server.Options) { o.JetStream = false }, nil, "the servers at bus.url have no JetStream: enable it with a jetstream block"},
 		"no cluster":   {nil, func(o *Options) { o.Replicas = 3 }, "bus.replicas is 3, and these servers are no cluster"},
 		"small messages": {
-			func(o *server.Options) { o.MaxPayload = 1 << 20 }, nil,
-			"takes messages of at most 1048576 bytes, and a letter of the largest event may have 4194304: raise max_payload there, or lower bus.max_event",
+			func(o *server.Options) { o.MaxPayload = 1 << 19 }, nil,
+			"takes messages of at most 524288 bytes, and sluice needs 1048576, which is their default: raise max_payload there",
 		},
 		"little space": {
 			func(o *server.Options) { o.JetStreamMaxStore = 100 << 20 }, nil,
-			"sluice reserves 419430400 bytes on 1 servers: look at bus.max_bytes, and the limits of the servers and the account",
+			"sluice reserves 486539328 bytes on 1 servers: look at bus.max_bytes and bus.max_large, and the limits of the servers and the account",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

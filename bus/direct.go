@@ -22,8 +22,11 @@ func (b *Bus) Direct(ctx context.Context, job string, position []byte, entries .
 	if len(entries) > MaxBatch {
 		return fmt.Errorf("%d entries at once: at most %d", len(entries), MaxBatch)
 	}
-	messages, err := b.directedMessages(entries)
-	if err = errors.Join(err, checkToken("job", job), checkPosition("position", position)); err != nil {
+	if err := errors.Join(checkToken("job", job), checkPosition("position", position)); err != nil {
+		return err
+	}
+	messages, err := b.directedMessages(ctx, entries)
+	if err != nil {
 		return err
 	}
 	return b.writeFenced(ctx, b.job(job), b.names.Job(job), position, messages)
@@ -32,7 +35,7 @@ func (b *Bus) Direct(ctx context.Context, job string, position []byte, entries .
 // PublishDirected stores entries that belong to no job, and returns their
 // sequences. After an error any of them may have been stored.
 func (b *Bus) PublishDirected(ctx context.Context, entries ...event.Directed) ([]uint64, error) {
-	messages, err := b.directedMessages(entries)
+	messages, err := b.directedMessages(ctx, entries)
 	if err != nil || len(messages) == 0 {
 		return nil, err
 	}
@@ -53,7 +56,7 @@ func (b *Bus) PublishDirected(ctx context.Context, entries ...event.Directed) ([
 // de-duplication window adds only what it has more. The errors are those of
 // Out.Publish.
 func (b *Bus) PublishReplies(ctx context.Context, name, delivery string, events ...event.Event) error {
-	messages, err := b.Source(name).messages(events)
+	messages, err := b.Source(name).messages(ctx, events)
 	if err != nil || len(messages) == 0 {
 		return err
 	}
@@ -65,11 +68,11 @@ func (b *Bus) PublishReplies(ctx context.Context, name, delivery string, events 
 	return err
 }
 
-func (b *Bus) directedMessages(entries []event.Directed) ([]*nats.Msg, error) {
+func (b *Bus) directedMessages(ctx context.Context, entries []event.Directed) ([]*nats.Msg, error) {
 	messages := make([]*nats.Msg, len(entries))
 	for i := range entries {
 		var err error
-		if messages[i], err = b.directed(&entries[i]); err != nil {
+		if messages[i], err = b.directed(ctx, &entries[i]); err != nil {
 			return nil, fmt.Errorf("entry %d: %w", i, err)
 		}
 	}

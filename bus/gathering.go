@@ -157,22 +157,6 @@ func ends(last uint64, group []*gathered) []outcome {
 	return outcomes
 }
 
-// storeAlone stores one write. A single message needs no batch.
-func (g *gathering) storeAlone(ctx context.Context, messages []*nats.Msg) outcome {
-	for _, msg := range messages {
-		clearBatch(msg)
-	}
-	if len(messages) > 1 {
-		last, err := g.storeBatch(ctx, messages)
-		return outcome{sequence: last, err: err}
-	}
-	o := g.sendSingly(ctx, messages)[0]
-	if o.err != nil && g.madeRoom(ctx, o.err) {
-		o = g.sendSingly(ctx, messages)[0]
-	}
-	return o
-}
-
 // close waits until nothing is under way.
 func (g *gathering) close(ctx context.Context) error {
 	done := make(chan struct{})

@@ -107,7 +107,7 @@ func TestOneWrongWriteHarmsNoOther(t *testing.T) {
 // gatheredFor returns a write of the Out that expects what it has seen last.
 func gatheredFor(t *testing.T, out *Out, events ...event.Event) *gathered {
 	t.Helper()
-	messages := must(out.messages(events))(t)
+	messages := must(out.messages(t.Context(), events))(t)
 	w := &fencedWrite{bus: out.bus, fence: out.fence("0"), subject: out.bus.names.Cursor(out.source, "0"), content: []byte("x"), name: out.source}
 	return &gathered{messages: append(messages, w.head()), done: make(chan struct{})}
 }

@@ -33,18 +33,23 @@ type JanitorOptions struct {
 	// Line returns the lowest sequence of the events that is still needed, and
 	// the sequence of the ledger where the last snapshot starts. Not ok means that
 	// it is not known yet: then nothing is trimmed.
-	Line   func() (needed, ledger uint64, ok bool)
-	Logger *slog.Logger
+	Line func() (needed, ledger uint64, ok bool)
+	// Letters calls yield with each object that a letter refers to. Without it no
+	// object is taken away.
+	Letters func(ctx context.Context, yield func(object string)) error
+	Logger  *slog.Logger
 }
 
 // A Janitor trims history: events by age and space, oldest first, and the
-// ledger with them. It never passes the line, a cursor, or a job's position.
+// ledger with them. It never passes the line, a cursor, or a job's position. It
+// takes objects away that neither an event nor a letter refers to.
 type Janitor struct {
 	bus     *Bus
 	options JanitorOptions
 	log     *slog.Logger
 
-	mu sync.Mutex // held during a pass
+	mu      sync.Mutex // held during a pass
+	sweeper *sweeper
 	// positions are the last sequences of all fenced subjects as far as walked.
 	positions map[string]uint64
 	walked    uint64
@@ -60,20 +65,16 @@ func NewJanitor(b *Bus, o JanitorOptions) *Janitor {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Janitor{bus: b, options: o, log: o.Logger, positions: map[string]uint64{}}
+	return &Janitor{bus: b, options: o, log: o.Logger, sweeper: newSweeper(b, &o), positions: map[string]uint64{}}
 }
 
 // Run makes a pass at once and then again and again, and whenever a publisher
 // finds the stream full, until ctx ends.
 func (j *Janitor) Run(ctx context.Context) error {
-	j.bus.publisher.onFull(func(call context.Context) bool {
-		passed, err := j.Pass(call)
-		if err != nil {
-			j.log.WarnContext(call, "no room was made", slog.Any("error", err))
-		}
-		return passed.Events > 0
-	})
+	j.bus.publisher.onFull(func(call context.Context) bool { return j.makeRoom(call).Events > 0 })
 	defer j.bus.publisher.onFull(nil)
+	j.bus.objects.batcher.onFull(func(call context.Context) bool { return j.makeRoom(call).Objects > 0 })
+	defer j.bus.objects.batcher.onFull(nil)
 	ticker := time.NewTicker(j.options.Every)
 	defer ticker.Stop()
 	for {
@@ -88,11 +89,22 @@ func (j *Janitor) Run(ctx context.Context) error {
 	}
 }
 
+// makeRoom makes a pass for a publisher that has found its stream full.
+func (j *Janitor) makeRoom(ctx context.Context) Passed {
+	passed, err := j.Pass(ctx)
+	if err != nil {
+		j.log.WarnContext(ctx, "no room was made", slog.Any("error", err))
+	}
+	return passed
+}
+
 // Passed says what one pass has done.
 type Passed struct {
 	// Events and Records are how many messages were purged from the events and
 	// from the ledger.
 	Events, Records uint64
+	// Objects is how many objects were taken away.
+	Objects int
 	// First is the first sequence of the events that is left.
 	First uint64
 	// Held tells that history should have gone and is still needed.
@@ -111,8 +123,12 @@ func (j *Janitor) Pass(ctx context.Context) (passed Passed, err error) {
 	if err != nil {
 		return passed, err
 	}
+	objects, err := j.lookAtObjects(ctx)
+	if err != nil {
+		return passed, err
+	}
 	for {
-		more, err := j.trimEvents(ctx, state, needed, &passed)
+		more, err := j.trimEvents(ctx, state, objects, needed, &passed)
 		if err != nil {
 			return passed, err
 		}
@@ -125,18 +141,37 @@ func (j *Janitor) Pass(ctx context.Context) (passed Passed, err error) {
 	}
 	passed.First = state.FirstSeq
 	passed.Records, err = j.trimLedger(ctx, state, snapshot)
-	if passed.Events+passed.Records > 0 {
+	if err == nil && objects > 0 && j.sweeper.due(objects) {
+		j.sweeper.forget(state.FirstSeq)
+		passed.Objects, err = j.sweeper.sweep(ctx)
+	}
+	if passed.Events+passed.Records > 0 || passed.Objects > 0 {
 		j.log.DebugContext(ctx, "history trimmed", slog.Uint64("events", passed.Events),
-			slog.Uint64("records", passed.Records), slog.Uint64("first", passed.First))
+			slog.Uint64("records", passed.Records), slog.Uint64("first", passed.First), slog.Int("objects", passed.Objects))
 	}
 	return passed, err
+}
+
+// lookAtObjects returns how many bytes of objects are stored. When there are any
+// it notes what the log refers to.
+func (j *Janitor) lookAtObjects(ctx context.Context) (stored uint64, err error) {
+	state, err := infoOf(ctx, j.bus.objectStream)
+	if err != nil || state.Msgs == 0 {
+		return 0, err
+	}
+	err = j.sweeper.walk(ctx)
+	if newer, found := errors.AsType[*event.NewerFormatError](err); found {
+		j.log.WarnContext(ctx, "large data is not taken away", slog.Any("error", newer))
+		return 0, nil
+	}
+	return state.Bytes, err
 }
 
 // trimEvents purges what is too old or too much, as far as the line lets it.
 // How many messages are too much follows from their average size: more tells
 // that another look is worth it.
-func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, needed uint64, passed *Passed) (more bool, err error) {
-	goal, err := j.goal(ctx, state)
+func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, objects, needed uint64, passed *Passed) (more bool, err error) {
+	goal, err := j.goal(ctx, state, objects)
 	if err != nil || goal <= state.FirstSeq {
 		return false, err
 	}
@@ -160,8 +195,9 @@ func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, n
 }
 
 // goal returns the first sequence that age and space let stay.
-func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState) (uint64, error) {
-	goal := state.FirstSeq
+func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState, objects uint64) (uint64, error) {
+	j.sweeper.forget(state.FirstSeq)
+	goal := j.sweeper.goal(state.FirstSeq, objects)
 	if limit := uint64(j.options.MaxBytes); state.Bytes > limit {
 		// A sixteenth more, so that not every pass has to purge.
 		excess := state.Bytes - limit + limit/16

@@ -124,8 +124,9 @@ func (b *Bus) AppendSnapshot(ctx context.Context, claim string, expect uint64, c
 	return last - uint64(len(chunks)-1), last, nil
 }
 
-// MaxRecord is the largest record or chunk that the ledger takes, in bytes.
-const MaxRecord = 1 << 20
+// MaxRecord is the largest record or chunk that the ledger takes, in bytes: with its
+// headers it is a message that every server takes.
+const MaxRecord = minPayload - 4<<10
 
 func (b *Bus) record(claim string, data []byte) (*nats.Msg, error) {
 	if err := checkToken("claim", claim); err != nil {

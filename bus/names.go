@@ -14,6 +14,8 @@ type Names struct {
 	Prefix string
 	// Events, Ledger and Letters are the names of the streams.
 	Events, Ledger, Letters string
+	// Objects is the name of the stream of data that is kept apart from its events.
+	Objects string
 	// State is the name of the key-value bucket.
 	State string
 }
@@ -26,6 +28,7 @@ const (
 	kindJob      = "job"
 	kindLetter   = "dl"
 	kindLedger   = "ledger"
+	kindObject   = "obj"
 )
 
 // token is what a name within a subject may consist of.
@@ -42,7 +45,7 @@ func newNames(prefix string) (Names, error) {
 	return Names{
 		Prefix: prefix,
 		Events: upper + "_EVENTS", Ledger: upper + "_LEDGER", Letters: upper + "_DLQ",
-		State: upper + "_STATE",
+		Objects: upper + "_OBJECTS", State: upper + "_STATE",
 	}, nil
 }
 
@@ -77,6 +80,9 @@ func (n Names) Record(claim string) string {
 func (n Names) Letter(trigger, incarnation string, sequence uint64) string {
 	return n.Prefix + "." + kindLetter + "." + trigger + "." + incarnation + "." + strconv.FormatUint(sequence, 10)
 }
+
+// Object returns the subject of an object, whose name has two tokens.
+func (n Names) Object(name string) string { return n.Prefix + "." + kindObject + "." + name }
 
 // all returns the wildcard subject of one kind.
 func (n Names) all(kind string) string { return n.Prefix + "." + kind + ".>" }

@@ -38,7 +38,7 @@ func (b *Bus) Source(name string) *Out {
 // an error any of the events may have been stored. It returns
 // event.ErrUnavailable, event.ErrFull or event.ErrTooLarge, wrapped.
 func (o *Out) Publish(ctx context.Context, events ...event.Event) error {
-	messages, err := o.messages(events)
+	messages, err := o.messages(ctx, events)
 	if err != nil || len(messages) == 0 {
 		return err
 	}
@@ -46,14 +46,14 @@ func (o *Out) Publish(ctx context.Context, events ...event.Event) error {
 	return err
 }
 
-func (o *Out) messages(events []event.Event) ([]*nats.Msg, error) {
+func (o *Out) messages(ctx context.Context, events []event.Event) ([]*nats.Msg, error) {
 	if err := checkToken("source", o.source); err != nil {
 		return nil, err
 	}
 	messages := make([]*nats.Msg, len(events))
 	for i := range events {
 		var err error
-		if messages[i], err = o.bus.message(o.source, &events[i]); err != nil {
+		if messages[i], err = o.bus.message(ctx, o.source, &events[i]); err != nil {
 			return nil, fmt.Errorf("event %q: %w", events[i].ID, err)
 		}
 	}
@@ -68,8 +68,11 @@ func (o *Out) PublishAt(ctx context.Context, shard string, cursor []byte, events
 	if len(events) > MaxBatch {
 		return fmt.Errorf("%d events at once: at most %d", len(events), MaxBatch)
 	}
-	messages, err := o.messages(events)
-	if err = errors.Join(err, checkToken("shard", shard), checkPosition("cursor", cursor)); err != nil {
+	if err := errors.Join(checkToken("shard", shard), checkPosition("cursor", cursor)); err != nil {
+		return err
+	}
+	messages, err := o.messages(ctx, events)
+	if err != nil {
 		return err
 	}
 	return o.bus.writeFenced(ctx, o.fence(shard), o.bus.names.Cursor(o.source, shard), cursor, withoutDoubles(messages))

@@ -112,7 +112,7 @@ func TestPublishGroupsCallers(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range callers {
 		group.Go(func() {
-			messages, err := b.Source("web").messages([]event.Event{sample(strconv.Itoa(i % 250))})
+			messages, err := b.Source("web").messages(t.Context(), []event.Event{sample(strconv.Itoa(i % 250))})
 			if err == nil {
 				_, err = p.publish(limited(t), messages)
 			}
@@ -223,7 +223,7 @@ func TestServerProbesForDuplicates(t *testing.T) {
 	b := open(t, small(t))
 	out := b.Source("web")
 	check(t, out.Publish(limited(t), sample("1"), sample("3")))
-	messages := must(out.messages([]event.Event{sample("0"), sample("1"), sample("2"), sample("3")}))(t)
+	messages := must(out.messages(t.Context(), []event.Event{sample("0"), sample("1"), sample("2"), sample("3")}))(t)
 	fresh := must(b.publisher.dropStored(limited(t), messages))(t)
 	equal(t, "fresh", len(fresh), 2)
 	equal(t, "first", fresh[0].Header.Get("ce-id"), "0")
@@ -245,7 +245,7 @@ func TestServerKeepsABatchTogether(t *testing.T) {
 		}
 	})
 	for i := range 20 {
-		messages := must(b.Source("bulk").messages(samples(fmt.Sprintf("batch-%d", i), 50)))(t)
+		messages := must(b.Source("bulk").messages(t.Context(), samples(fmt.Sprintf("batch-%d", i), 50)))(t)
 		last := must(b.publisher.storeBatch(limited(t), messages))(t)
 		for j := range 50 {
 			m := must(b.events.GetMsg(limited(t), last-uint64(49-j)))(t)
@@ -259,7 +259,7 @@ func TestServerKeepsABatchTogether(t *testing.T) {
 // One stale expectation has the whole batch refused, and nothing is stored.
 func TestServerRefusesABatchAsAWhole(t *testing.T) {
 	b := open(t, small(t))
-	messages := must(b.Source("web").messages(samples("e", 3)))(t)
+	messages := must(b.Source("web").messages(t.Context(), samples("e", 3)))(t)
 	messages[2].Header[nats.ExpectedLastSubjSeqHdr] = []string{"99"}
 	_, err := b.publisher.storeBatch(limited(t), messages)
 	if !isFenced(err) {

@@ -74,7 +74,7 @@ func serverOptions(o Options) (*server.Options, error) {
 		JetStreamMaxMemory: storeReserve,
 		SyncAlways:         o.SyncInterval == 0,
 		SyncInterval:       o.SyncInterval,
-		MaxPayload:         int32(o.maxPayload()),
+		MaxPayload:         minPayload,
 	}
 	opts.JetStreamLimits.DefaultMaxConsumers = -1
 	if o.Listen == "" {

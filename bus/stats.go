@@ -25,10 +25,10 @@ type StreamStats struct {
 }
 
 // Stats returns the figures of the streams, in the order events, ledger,
-// letters.
+// letters, objects.
 func (b *Bus) Stats(ctx context.Context) ([]StreamStats, error) {
-	all := make([]StreamStats, 0, 3)
-	for _, name := range []string{b.names.Events, b.names.Ledger, b.names.Letters} {
+	all := make([]StreamStats, 0, 4)
+	for _, name := range []string{b.names.Events, b.names.Ledger, b.names.Letters, b.names.Objects} {
 		stats, err := b.streamStats(ctx, name)
 		if err != nil {
 			return nil, err

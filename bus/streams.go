@@ -44,6 +44,9 @@ func (b *Bus) openStreams(ctx context.Context) (err error) {
 	if _, err = b.ensureStream(ctx, b.lettersConfig()); err != nil {
 		return err
 	}
+	if b.objectStream, err = b.ensureStream(ctx, b.objectsConfig()); err != nil {
+		return err
+	}
 	b.incarnation = b.events.CachedInfo().Config.Metadata[metaIncarnation]
 	return b.ensureState(ctx)
 }
@@ -53,8 +56,18 @@ func (b *Bus) eventsConfig() jetstream.StreamConfig {
 	c := b.baseConfig(n.Events, "events, in the order of their acceptance", b.options.MaxBytes)
 	c.Subjects = []string{n.all(kindEvent), n.all(kindDirected), n.all(kindCursor), n.all(kindJob)}
 	c.Duplicates = b.options.Duplicates
-	c.MaxMsgSize = int32(b.options.MaxEventSize + 1<<17)
+	c.MaxMsgSize = maxMessage
 	c.Metadata = map[string]string{metaIncarnation: nuid.Next()}
+	return c
+}
+
+// maxMessage is the largest message of EVENTS: a cursor or an event, with its
+// headers.
+const maxMessage = maxPosition + 1<<17
+
+func (b *Bus) objectsConfig() jetstream.StreamConfig {
+	c := b.baseConfig(b.names.Objects, "data that is too large to be stored with its event", b.options.ObjectBytes)
+	c.Subjects = []string{b.names.all(kindObject)}
 	return c
 }
 

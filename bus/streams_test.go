@@ -154,7 +154,8 @@ func TestOpenRefusesOptions(t *testing.T) {
 			Options{Dir: dir, Prefix: "Sluice.X"},
 		},
 		{"small", "bus: 5 bytes for events are too few: at least 1048576", Options{Dir: dir, MaxBytes: 5}},
-		{"large", "bus: events of 33554432 bytes are too large: at most 25165824", Options{Dir: dir, MaxEventSize: 32 << 20}},
+		{"large", "bus: events of 67108865 bytes are too large: at most 67108864", Options{Dir: dir, MaxEventSize: event.MaxSize + 1}},
+		{"inline", "bus: 262145 bytes of data with an event are too many: at most 262144", Options{Dir: dir, MaxInline: maxInline + 1}},
 		{"window", "bus: a duration is negative", Options{Dir: dir, Duplicates: -1}},
 		{"listen", `listen address "4222": write host:port, such as 127.0.0.1:4222`, Options{Dir: dir, Listen: "4222"}},
 		{

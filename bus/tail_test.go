@@ -152,7 +152,7 @@ func store(t *testing.T, b *Bus, subject string, header nats.Header, data string
 func TestReadingStopsBeforeANewerFormat(t *testing.T) {
 	b := open(t, small(t))
 	check(t, b.Source("web").Publish(limited(t), samples("e", 3)...))
-	store(t, b, "sluice.ev.0.web", nats.Header{event.HeaderFormat: {"2"}}, "future")
+	store(t, b, "sluice.ev.0.web", nats.Header{event.HeaderFormat: {"7"}}, "future")
 	check(t, b.Source("web").Publish(limited(t), sample("after")))
 	seen := 0
 	err := b.Tail(limited(t), 1, func(batch event.Batch) error { seen += len(batch.Entries); return nil })
@@ -172,7 +172,7 @@ func TestReadingStopsBeforeANewerFormat(t *testing.T) {
 func checkNewer(t *testing.T, err error) {
 	t.Helper()
 	var newer *event.NewerFormatError
-	if !errors.As(err, &newer) || newer.Version != 2 || !strings.HasPrefix(err.Error(), "sequence 4: ") {
+	if !errors.As(err, &newer) || newer.Version != 7 || !strings.HasPrefix(err.Error(), "sequence 4: ") {
 		t.Fatalf("got %v", err)
 	}
 }

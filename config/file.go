@@ -76,8 +76,11 @@ type Bus struct {
 	MaxBytes Size `yaml:"max_bytes"`
 	// MaxAge is how long events are kept that nothing needs. Default: 7d.
 	MaxAge Duration `yaml:"max_age"`
-	// MaxEvent is the largest event. Default: 1MiB; at most 8MiB.
+	// MaxEvent is the largest event. Default: 1MiB; at most 64MiB.
 	MaxEvent Size `yaml:"max_event"`
+	// MaxLarge bounds the data of events that is kept apart from them, because it
+	// is over 256 KiB. Default: 10GiB.
+	MaxLarge Size `yaml:"max_large"`
 }
 
 // Ingest is the listener of HTTP sources.
@@ -205,6 +208,7 @@ const (
 	defaultMaxBytes    = Size(10 << 30)
 	defaultMaxAge      = Duration(7 * 24 * time.Hour)
 	defaultMaxEvent    = Size(1 << 20)
+	defaultMaxLarge    = Size(10 << 30)
 	defaultConcurrency = 10
 	defaultBatch       = 100
 	defaultTimeout     = Duration(30 * time.Second)
@@ -235,6 +239,6 @@ func DefaultRetry() Retry {
 func defaultBus() Bus {
 	return Bus{
 		Replicas: defaultReplicas, Prefix: defaultPrefix,
-		MaxBytes: defaultMaxBytes, MaxAge: defaultMaxAge, MaxEvent: defaultMaxEvent,
+		MaxBytes: defaultMaxBytes, MaxAge: defaultMaxAge, MaxEvent: defaultMaxEvent, MaxLarge: defaultMaxLarge,
 	}
 }

@@ -84,11 +84,14 @@ func (b *Bus) validateURL() error {
 
 func (b *Bus) validateLimits() error {
 	var all []error
-	if b.MaxEvent < 1<<10 || b.MaxEvent > 8<<20 {
-		all = append(all, Invalid("max_event", "expected 1KiB to 8MiB, found %s", b.MaxEvent))
+	if b.MaxEvent < 1<<10 || b.MaxEvent > 64<<20 {
+		all = append(all, Invalid("max_event", "expected 1KiB to 64MiB, found %s", b.MaxEvent))
 	}
 	if b.MaxBytes < 16<<20 {
 		all = append(all, Invalid("max_bytes", "expected at least 16MiB, found %s", b.MaxBytes))
+	}
+	if b.MaxLarge < 4*b.MaxEvent || b.MaxLarge < 16<<20 {
+		all = append(all, Invalid("max_large", "expected at least 16MiB, and four times max_event (%s), found %s", b.MaxEvent, b.MaxLarge))
 	}
 	if b.MaxAge < Duration(minMaxAge) {
 		all = append(all, Invalid("max_age", "expected at least 5m, found %s", b.MaxAge))

@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -152,7 +153,11 @@ func pack(msg *nats.Msg, m *meta) error {
 	}
 	m.Packed = len(block)
 	msg.Data = append(block, msg.Data...)
+	large := msg.Header[event.HeaderLarge]
 	msg.Header = nats.Header{}
+	if len(large) > 0 {
+		msg.Header[event.HeaderLarge] = large // Objects looks for it here
+	}
 	return nil
 }
 
@@ -229,12 +234,16 @@ func unpack(data []byte, length int) (map[string][]string, []byte, error) {
 // summarize reads the headers of a letter.
 func summarize(id event.DeliveryID, sequence uint64, header nats.Header) Summary {
 	s := Summary{ID: id, Sequence: sequence}
+	if value := header.Get(event.HeaderLarge); value != "" {
+		s.Large, _ = event.ParseLarge(value) // what is wrong with it is found below
+	}
 	m, err := decodeMeta(header)
 	if err == nil && m.Packed == 0 && !m.Raw {
 		_, err = event.DecodeHeader(header, nil)
 	}
 	if err != nil {
 		s.Problem = err.Error()
+		_, s.newer = errors.AsType[*event.NewerFormatError](err)
 		return s
 	}
 	s.Source, s.EventID, s.EventSource, s.Type = m.Source, m.EventID, m.EventSource, m.Type

@@ -92,10 +92,13 @@ type Summary struct {
 	Made               int // attempts
 	AcceptedAt, DiedAt time.Time
 	Origin             string
+	// Large says where the event's data is kept; nil when it is in the letter.
+	Large *event.Large
 	// Problem says why the letter cannot be read: a newer sluice has written it,
 	// or it is damaged. Only ID and Sequence are known then. Such a letter is
 	// left alone by everything.
 	Problem string
+	newer   bool // the problem is that a newer sluice has written it
 }
 
 // subject returns where the letter of a delivery lies.

@@ -171,6 +171,28 @@ func errorKey(s *Summary) string {
 	return s.Reason + status + ": " + cut(numbers.ReplaceAllString(s.Error, "#"), 160)
 }
 
+// Objects calls yield with the name of each object that a letter refers to. A
+// letter that a newer sluice has written is an error: nobody knows what it
+// refers to.
+func (s *Store) Objects(ctx context.Context, yield func(object string)) error {
+	last, err := s.last(ctx)
+	if err != nil {
+		return err
+	}
+	var unknown error
+	err = s.scanAll(ctx, "", 0, last, func(letter Summary) bool {
+		if letter.newer {
+			unknown = fmt.Errorf("the letter of %s: %s", letter.ID, letter.Problem)
+			return false
+		}
+		if letter.Large != nil {
+			yield(letter.Large.Object)
+		}
+		return true
+	})
+	return errors.Join(err, unknown)
+}
+
 // scan calls fn with every letter that the filter selects, the oldest first,
 // after one position and up to another (0: to the last one at this moment),
 // until fn returns false. It reads headers only.

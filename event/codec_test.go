@@ -279,7 +279,7 @@ func TestNewerFormat(t *testing.T) {
 	header[HeaderFormat] = []string{"7"}
 	_, err := DecodeHeader(header, nil)
 	var newer *NewerFormatError
-	if !errors.As(err, &newer) || newer.Version != 7 || err.Error() != "stored in format 7 by a newer sluice; this one reads up to 1" {
+	if !errors.As(err, &newer) || newer.Version != 7 || err.Error() != "stored in format 7 by a newer sluice; this one reads up to 2" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -15,6 +15,9 @@ var (
 	ErrFull = errors.New("the bus is full")
 	// ErrTooLarge means that an event is over the log's limit.
 	ErrTooLarge = errors.New("the event is too large")
+	// ErrLost means that the data of an event that was kept apart is not there
+	// any more, or is not what was stored.
+	ErrLost = errors.New("the data of the event is lost")
 	// ErrFenced means that somebody else has moved the cursor or holds the claim.
 	ErrFenced = errors.New("fenced: another instance has taken over")
 )
@@ -56,5 +59,5 @@ func (e *MediaTypeError) Error() string {
 type NewerFormatError struct{ Version int }
 
 func (e *NewerFormatError) Error() string {
-	return fmt.Sprintf("stored in format %d by a newer sluice; this one reads up to %d", e.Version, FormatVersion)
+	return fmt.Sprintf("stored in format %d by a newer sluice; this one reads up to %d", e.Version, FormatLarge)
 }

@@ -54,6 +54,10 @@ type Event struct {
 	// Data is the payload; empty when the event has none. No encoding tells an
 	// empty payload from none.
 	Data []byte
+
+	// Large is set on what was read from the log or a letter when the data is
+	// kept apart from it; Data is empty then. Sources and sinks do not meet it.
+	Large *Large
 }
 
 // Clone returns a copy that shares nothing with e.

@@ -1,13 +1,15 @@
 package event
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// FormatVersion is the version of the stored form of an event, as it stands in
-// the header HeaderFormat of every stored message.
+// FormatVersion is the version of the stored form of everything but events whose
+// data is kept apart, as it stands in the header HeaderFormat of every stored
+// message.
 const FormatVersion = 1
 
 // The headers of sluice's own on stored messages. The attributes are in ce-
@@ -24,19 +26,26 @@ const (
 const (
 	headerContentType = "content-type"
 	formatText        = "1"
+	formatLargeText   = "2"
 )
 
-// EncodeHeader returns the headers of the stored form; the body is e.Data. The
+// EncodeHeader returns the headers of the stored form; the body is e.Data, which
+// is empty when the data is kept apart. The
 // caller may add headers to the map.
 func EncodeHeader(e *Event) map[string][]string {
-	const core = 10 // as many as there are beside extensions
+	const core = 11 // as many as there are beside extensions
 	header := make(map[string][]string, core+len(e.Extensions))
 	values := make([]string, 0, core+len(e.Extensions))
 	set := func(name, value string) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	set(HeaderFormat, formatText)
+	if e.Large == nil {
+		set(HeaderFormat, formatText)
+	} else {
+		set(HeaderFormat, formatLargeText)
+		set(HeaderLarge, e.Large.header())
+	}
 	e.visit(func(name, value string) { set(headerName(name), encodeValue(value)) })
 	if e.DataContentType != "" {
 		set(headerContentType, safeContentType(e.DataContentType))
@@ -111,7 +120,7 @@ func DecodeHeader(header map[string][]string, data []byte) (*Event, error) {
 			return nil, err
 		}
 	}
-	if err := e.applyTypes(header); err != nil {
+	if err := errors.Join(e.applyTypes(header), e.applyLarge(header)); err != nil {
 		return nil, err
 	}
 	return e, e.complete(header)
@@ -119,14 +128,14 @@ func DecodeHeader(header map[string][]string, data []byte) (*Event, error) {
 
 func checkFormat(header map[string][]string) error {
 	values := header[HeaderFormat]
-	if len(values) == 1 && values[0] == formatText {
+	if len(values) == 1 && (values[0] == formatText || values[0] == formatLargeText) {
 		return nil
 	}
 	if len(values) == 0 {
 		return invalid(HeaderFormat, "missing: the message was not stored by sluice")
 	}
 	version, err := strconv.ParseUint(values[0], 10, 31)
-	if err == nil && version > FormatVersion {
+	if err == nil && version > FormatLarge {
 		return &NewerFormatError{Version: int(version)}
 	}
 	return invalid(HeaderFormat, "%s is not a format of sluice", quoted(values[0]))

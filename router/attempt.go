@@ -26,6 +26,11 @@ func (u *run) start(ctx context.Context, starts []core.Start, ended func()) {
 		u.know(starts[i].Key, entry)
 	}
 	u.wait.Go(func() {
+		release, err := u.reserve(ctx, t, starts)
+		if err != nil {
+			return // the run is over: nobody listens
+		}
+		defer release()
 		began := time.Now()
 		response, errs := u.attempt(ctx, t, starts)
 		if ctx.Err() != nil {
@@ -60,7 +65,7 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 			errs[i] = sinks.Permanent(entry.Err)
 			continue
 		}
-		delivered, err := u.transform(ctx, t, entry.Event)
+		delivered, err := u.prepare(ctx, t, entry.Event)
 		if err != nil {
 			errs[i] = err
 			continue
@@ -79,6 +84,16 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 		}
 	}
 	return response, errs
+}
+
+// prepare returns the event that an attempt delivers: with all of its data, as
+// the trigger's transform makes it.
+func (u *run) prepare(ctx context.Context, t *Trigger, e *event.Event) (*event.Event, error) {
+	whole, err := u.whole(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return u.transform(ctx, t, whole)
 }
 
 var errReconfigured = errors.New("the trigger is being reconfigured")

@@ -143,7 +143,11 @@ func (a *auditor) rematch(ctx context.Context) error {
 		if batch.To < from {
 			return nil
 		}
-		for _, e := range a.table.match(batch.Entries) {
+		matched, err := a.table.match(batch.Entries, a.loader(ctx))
+		if err != nil {
+			return err
+		}
+		for _, e := range matched {
 			if e.Sequence <= a.to {
 				a.check(&e)
 			}

@@ -86,7 +86,7 @@ func (u *run) sendOf(ctx context.Context, id uint32, g *gathering, now time.Time
 		case len(g.waiting) < size && now.Before(g.waiting[0].at.Add(batch.Window)) && !u.hasty && !u.core.Full(id):
 			return g.waiting[0].at.Add(batch.Window)
 		default:
-			n := min(size, len(g.waiting))
+			n := fitting(g.waiting, min(size, len(g.waiting)))
 			starts := make([]core.Start, n)
 			for i := range starts {
 				starts[i] = g.waiting[i].Start

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/ledger"
@@ -30,6 +32,7 @@ type run struct {
 	fatal   chan error
 	wait    sync.WaitGroup
 
+	held      *semaphore.Weighted   // bytes of data that is kept apart
 	gathering map[uint32]*gathering // by trigger
 	hasty     bool                  // batches do not wait for more
 
@@ -69,7 +72,7 @@ func (r *Router) newRun(state *ledger.State, last uint64) (*run, error) {
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
 		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),
-		ahead: make(chan struct{}, window), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
+		ahead: make(chan struct{}, window), held: semaphore.NewWeighted(wholeMost), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
 	}
 	r.inbox.put(in)
 	u.announce(done)

@@ -22,6 +22,10 @@ type Log interface {
 	// Fetch returns the entries at ascending sequences, without those that are
 	// gone.
 	Fetch(ctx context.Context, ascending []uint64) ([]event.Entry, error)
+	// Body returns the data of an event that is kept apart from its entry. It
+	// returns event.ErrLost, wrapped, when it is not there any more; any other
+	// error passes.
+	Body(ctx context.Context, large *event.Large) ([]byte, error)
 }
 
 // A Ledger is where the records go. An append that fails with event.ErrFenced

@@ -28,8 +28,13 @@ func (u *run) tail(ctx context.Context) {
 				return ctx.Err()
 			}
 			t := u.configured.Load()
+			matched, err := t.match(batch.Entries, u.loader(ctx))
+			if err != nil {
+				<-u.ahead
+				return err
+			}
 			u.metrics.read(len(batch.Entries))
-			u.inbox.put(core.Matched{From: batch.From, To: batch.To, Version: t.version, Entries: t.match(batch.Entries)})
+			u.inbox.put(core.Matched{From: batch.From, To: batch.To, Version: t.version, Entries: matched})
 			next = batch.To + 1
 			u.health.set("log", nil)
 			return nil
@@ -128,7 +133,11 @@ func (u *run) sweepOnce(ctx context.Context, read core.Read) error {
 	if batch.To < read.From {
 		return errors.Join(err, errNothing)
 	}
-	u.inbox.put(core.Swept{From: read.From, To: batch.To, Version: t.version, Entries: t.match(batch.Entries)})
+	matched, err := t.match(batch.Entries, u.loader(ctx))
+	if err != nil {
+		return err
+	}
+	u.inbox.put(core.Swept{From: read.From, To: batch.To, Version: t.version, Entries: matched})
 	return nil
 }
 

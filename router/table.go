@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/pattern"
@@ -78,6 +80,9 @@ func (t *Trigger) setDefaults() {
 	if t.Buffer == 0 {
 		t.Buffer = 1024
 	}
+	if t.held == nil {
+		t.held = semaphore.NewWeighted(wholeShare)
+	}
 	if t.Retry.Attempts == 0 {
 		t.Retry.Attempts = 5
 	}
@@ -138,15 +143,19 @@ func (t *table) alias(triggers []Trigger, numbers map[string]uint32) {
 }
 
 // match turns a stretch of the log into what the core takes. A body is kept
-// only for what matches, each by itself.
-func (t *table) match(entries []event.Entry) []core.Entry {
+// only for what matches, each by itself. It fails when data that a pattern asks
+// for cannot be had now.
+func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry, error) {
 	var numbers []uint32
 	var found []int
 	matched := make([]core.Entry, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		start := len(numbers)
-		found, numbers = t.matchOne(e, found[:0], numbers)
+		var err error
+		if found, numbers, err = t.matchOne(e, load, found[:0], numbers); err != nil {
+			return nil, err
+		}
 		if start == len(numbers) {
 			continue
 		}
@@ -155,12 +164,12 @@ func (t *table) match(entries []event.Entry) []core.Entry {
 			Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: &body,
 		})
 	}
-	return matched
+	return matched, nil
 }
 
 // matchOne appends the numbers of the triggers that one entry goes to. A panic
 // in our own code makes it a letter, not a crash (invariant I7).
-func (t *table) matchOne(e *event.Entry, found []int, numbers []uint32) (_ []int, result []uint32) {
+func (t *table) matchOne(e *event.Entry, load pattern.Loader, found []int, numbers []uint32) (_ []int, result []uint32, err error) {
 	result = numbers
 	defer func() {
 		if p := recover(); p != nil {
@@ -170,19 +179,29 @@ func (t *table) matchOne(e *event.Entry, found []int, numbers []uint32) (_ []int
 	}()
 	switch {
 	case e.Err != nil:
-		return found, append(numbers, t.numbers[unroutable])
+		return found, append(numbers, t.numbers[unroutable]), nil
 	case e.Trigger != "":
 		id, known := t.numbers[e.Trigger]
 		if !known {
 			id = t.numbers[unroutable]
 		}
-		return found, append(numbers, id)
+		return found, append(numbers, id), nil
+	case e.Event.Large != nil:
+		doc := pattern.FromStored(e.Event, load)
+		found = t.index.MatchDoc(e.Source, doc, found)
+		if err := doc.LoadError(); errors.Is(err, event.ErrLost) {
+			e.Err = err
+			return found, append(numbers, t.numbers[unroutable]), nil
+		} else if err != nil {
+			return found, numbers, err
+		}
+	default:
+		found = t.index.Match(e.Source, e.Event, found)
 	}
-	found = t.index.Match(e.Source, e.Event, found)
 	for _, id := range found {
 		numbers = append(numbers, uint32(id))
 	}
-	return found, numbers
+	return found, numbers, nil
 }
 
 // refuse is the sink of what cannot be delivered.

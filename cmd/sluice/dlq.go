@@ -208,11 +208,20 @@ func skippedText(skipped map[string]int) string {
 }
 
 func newDLQShowCommand(app *app) *cobra.Command {
-	return app.asks(&cobra.Command{
+	var data string
+	cmd := app.asks(&cobra.Command{
 		Use: "show LETTER", Short: "Show one letter with its event and its attempts", Args: oneArgument,
+		Long: `Shows one letter with its event and its attempts. A payload of more than 256 KiB
+is kept apart, and only its size is shown; --data writes it, or a smaller one, to
+a file.`,
 	}, func(ctx context.Context, q *question, args []string) error {
 		if _, err := event.ParseDeliveryID(args[0]); err != nil {
 			return exitWithf(exitUsage, "%q is not the id of a letter: `sluice dlq list` shows them", args[0])
+		}
+		if data != "" {
+			return writeData(ctx, q, data, func(ctx context.Context, to io.Writer) error {
+				return q.client.LetterData(ctx, args[0], to)
+			})
 		}
 		letter, err := q.client.Letter(ctx, args[0])
 		if err != nil {
@@ -223,6 +232,16 @@ func newDLQShowCommand(app *app) *cobra.Command {
 		}
 		return printLetter(q, &letter)
 	})
+	cmd.Flags().StringVar(&data, "data", "", dataUsage)
+	return cmd
+}
+
+// letterData is the beginning of the payload, or where it is.
+func letterData(l *admin.WholeLetter, e *event.Event) string {
+	if l.Large != nil {
+		return largeLine(l.Large, "sluice dlq show "+l.ID)
+	}
+	return dataLine(e)
 }
 
 func printLetter(q *question, l *admin.WholeLetter) error {
@@ -245,7 +264,7 @@ func printLetter(q *question, l *admin.WholeLetter) error {
 		{"reason", p.red(l.Reason)},
 		{"error", clean(l.Error, 0)},
 		{"replay of", clean(l.Origin, 0)},
-		{"data", dataLine(&decoded)},
+		{"data", letterData(l, &decoded)},
 	} {
 		if line[1] != "" {
 			_, _ = fmt.Fprintf(q.out, "  %-9s %s\n", line[0], line[1])

@@ -18,7 +18,7 @@ import (
 )
 
 func newEventCommand(app *app) *cobra.Command {
-	var by string
+	var by, data string
 	cmd := app.asks(&cobra.Command{
 		Use: "event SEQUENCE|ID", Short: "Show the whole life of an event", Args: oneArgument,
 		Long: `Shows the whole life of an event: where it came from, which triggers took it or
@@ -26,14 +26,21 @@ which clause refused it, every attempt, and how it ended.
 
 The event is named by its sequence, as other commands show it, or by its
 CloudEvents id, which is looked for from the newest event backwards. What
-consists of digits is a sequence, unless --by id says otherwise.`,
-		Example: "  sluice event 42\n  sluice event --by id 20260329\n  sluice event 3f1c0a52-5c1e-4b0e-9d53-0f4b2f1f6a11 -o json",
-	}, func(ctx context.Context, q *question, args []string) error { return showEvent(ctx, q, args[0], by) })
+consists of digits is a sequence, unless --by id says otherwise.
+
+A payload of more than 256 KiB is kept apart, and only its size is shown. --data
+writes it, or a smaller one, to a file; of several events with one id the
+newest one's.`,
+		Example: "  sluice event 42\n  sluice event --by id 20260329\n  sluice event 3f1c0a52-5c1e-4b0e-9d53-0f4b2f1f6a11 -o json\n  sluice event 42 --data photo.jpg",
+	}, func(ctx context.Context, q *question, args []string) error {
+		return showEvent(ctx, q, args[0], by, data)
+	})
 	cmd.Flags().StringVar(&by, "by", "", "id or sequence")
+	cmd.Flags().StringVar(&data, "data", "", dataUsage)
 	return cmd
 }
 
-func showEvent(ctx context.Context, q *question, ref, by string) error {
+func showEvent(ctx context.Context, q *question, ref, by, data string) error {
 	if by != "" && by != "id" && by != "sequence" {
 		return exitWithf(exitUsage, "--by %q: it is id or sequence", by)
 	}
@@ -43,6 +50,11 @@ func showEvent(ctx context.Context, q *question, ref, by string) error {
 	}
 	if len(found.Events) == 0 {
 		return noEvent(ref, &found)
+	}
+	if data != "" {
+		return writeData(ctx, q, data, func(ctx context.Context, to io.Writer) error {
+			return q.client.EventData(ctx, found.Events[0].Sequence, to)
+		})
 	}
 	if q.json {
 		return q.printJSON(found)
@@ -101,6 +113,9 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 		line("reply to", clean(e.Origin, 0))
 	}
 	line("problem", clean(e.Problem, 0))
+	if e.Large != nil {
+		line("data", largeLine(e.Large, fmt.Sprintf("sluice event %d", e.Sequence)))
+	}
 	line("data", dataLine(&decoded))
 	for i := range e.Triggers {
 		_, _ = fmt.Fprintln(w)

@@ -25,7 +25,8 @@ import (
 )
 
 const (
-	sendBatch   = 100 // events in one request
+	sendBatch   = 100       // events in one request,
+	sendBytes   = 256 << 10 // and about so many bytes of data
 	maxSend     = 1_000_000
 	sendTimeout = 60 * time.Second // of one request
 	maxAnswer   = 1 << 20
@@ -192,17 +193,10 @@ func (a *app) payload(text string) ([]byte, error) {
 func post(ctx context.Context, at *url.URL, source *sourcehttp.Config, events []event.Event) error {
 	client := &http.Client{Timeout: sendTimeout, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	for begin := 0; begin < len(events); begin += sendBatch {
-		batch := events[begin:min(begin+sendBatch, len(events))]
-		pointers := make([]*event.Event, len(batch))
-		for i := range batch {
-			pointers[i] = &batch[i]
-		}
-		media, body := event.MediaTypeBatchJSON, event.AppendBatchJSON(nil, pointers...)
-		if len(batch) == 1 {
-			media, body = event.MediaTypeJSON, batch[0].AppendJSON(nil)
-		}
-		if err := postOne(ctx, client, at, source, media, body); err != nil {
+	size := max(1, min(sendBatch, sendBytes/max(1, len(events[0].Data))))
+	for begin := 0; begin < len(events); begin += size {
+		header, body := encodeEvents(events[begin:min(begin+size, len(events))])
+		if err := postOne(ctx, client, at, source, header, body); err != nil {
 			if begin > 0 {
 				err = exitWithf(exitPartly, "%d events were sent, then: %w", begin, err)
 			}
@@ -212,12 +206,32 @@ func post(ctx context.Context, at *url.URL, source *sourcehttp.Config, events []
 	return nil
 }
 
-func postOne(ctx context.Context, client *http.Client, at *url.URL, source *sourcehttp.Config, media string, body []byte) error {
+// encodeEvents returns a request that carries events: several in a batch, one by
+// itself, and a large one in binary mode, with its data as it is.
+func encodeEvents(batch []event.Event) (http.Header, []byte) {
+	header := http.Header{}
+	if e := &batch[0]; len(batch) == 1 && len(e.Data) > sendBytes {
+		e.HTTPHeaders(header.Set)
+		return header, e.Data
+	}
+	pointers := make([]*event.Event, len(batch))
+	for i := range batch {
+		pointers[i] = &batch[i]
+	}
+	media, body := event.MediaTypeBatchJSON, event.AppendBatchJSON(nil, pointers...)
+	if len(batch) == 1 {
+		media, body = event.MediaTypeJSON, batch[0].AppendJSON(nil)
+	}
+	header.Set("Content-Type", media)
+	return header, body
+}
+
+func postOne(ctx context.Context, client *http.Client, at *url.URL, source *sourcehttp.Config, header http.Header, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", media)
+	request.Header = header
 	source.Authorize(request.Header, uuid.NewString(), body, time.Now())
 	answer, err := client.Do(request)
 	if ctx.Err() != nil {

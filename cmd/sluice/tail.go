@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/admin"
@@ -25,7 +26,9 @@ func newTailCommand(app *app) *cobra.Command {
 		Long: `Shows events as they are accepted, until it is interrupted. When the service goes
 away, it waits for it and goes on where it was: nothing is missed.
 
-With -o json it prints one object a line: sequence, source, accepted and event.`,
+With -o json it prints one object a line: sequence, source, accepted and event.
+A payload of more than 256 KiB is kept apart: the event is shown without it, and
+"large" says its size.`,
 		Example: `  sluice tail
   sluice tail --source uploads --from 1h
   sluice tail --trigger make-thumbnail --from 42 -o json
@@ -124,5 +127,9 @@ func tailText(p paint, line *admin.TailLine, now time.Time) string {
 	if e.Subject != "" {
 		text += "  " + clean(e.Subject, 80)
 	}
-	return fmt.Sprintf("%s  %s  %s", text, p.dim(clean(e.ID, 40)), clean(dataLine(&e), 100))
+	data := clean(dataLine(&e), 100)
+	if line.Large != nil {
+		data = humanize.IBytes(uint64(line.Large.Size)) + ", kept apart"
+	}
+	return fmt.Sprintf("%s  %s  %s", text, p.dim(clean(e.ID, 40)), data)
 }

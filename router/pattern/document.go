@@ -18,14 +18,24 @@ import (
 type Doc struct {
 	event *event.Event // or
 	tree  *tree
+	load  Loader
 	data  atomic.Pointer[payload]
 }
+
+// A Loader returns the data of an event that is kept apart from it.
+type Loader func(*event.Large) ([]byte, error)
+
+// MaxData is the most data that patterns look into, in bytes: taking it apart
+// needs many times as much memory. More than that matches no pattern that asks
+// for data.
+const MaxData = 8 << 20
 
 // A payload is the data of an event, taken apart when a pattern first asks.
 type payload struct {
 	tree   *tree  // of data; nil if there is none
 	binary string // data_base64
 	err    error  // why data that should be JSON cannot be looked into
+	failed error  // why data that is kept apart could not be loaded
 }
 
 // FromJSON reads an event as it stands: any JSON object.
@@ -46,6 +56,19 @@ func FromJSON(raw []byte) (*Doc, error) {
 // that the JSON format makes of it; data that is declared to be JSON, but is
 // not, matches no pattern that looks into it.
 func FromEvent(e *event.Event) *Doc { return &Doc{event: e} }
+
+// FromStored is an event whose data may be kept apart. It is loaded when a
+// pattern looks into it; LoadError must be asked afterwards.
+func FromStored(e *event.Event, load Loader) *Doc { return &Doc{event: e, load: load} }
+
+// LoadError says why data that a pattern has asked for could not be loaded: then
+// no verdict on the event means anything.
+func (d *Doc) LoadError() error {
+	if p := d.data.Load(); p != nil {
+		return p.failed
+	}
+	return nil
+}
 
 // DataError says why data that is declared to be JSON cannot be looked into; it
 // is nil if it can.
@@ -105,13 +128,32 @@ func (d *Doc) payload() *payload {
 	if p := d.data.Load(); p != nil {
 		return p
 	}
-	p := readPayload(d.event)
+	p := d.load.payload(d.event)
 	d.data.Store(p)
 	return p
 }
 
+// payload reads the data of an event, wherever it is.
+func (load Loader) payload(e *event.Event) *payload {
+	if e.Large == nil || e.Len() > MaxData {
+		return readPayload(e)
+	}
+	if load == nil {
+		return unloaded(errors.New("the data is kept apart from the event"))
+	}
+	data, err := load(e.Large)
+	if err != nil {
+		return unloaded(err)
+	}
+	return readPayload(&event.Event{DataContentType: e.DataContentType, Data: data})
+}
+
+func unloaded(err error) *payload { return &payload{err: err, failed: err} }
+
 func readPayload(e *event.Event) *payload {
 	switch {
+	case e.Len() > MaxData:
+		return &payload{err: fmt.Errorf("the data has %d bytes: patterns look into at most %d", e.Len(), MaxData)}
 	case len(e.Data) == 0:
 		return &payload{}
 	case !event.IsJSON(e.DataContentType):

@@ -52,6 +52,12 @@ func NewIndex(entries []Entry) *Index {
 // Match appends the ids of the entries that match the event from the sluice
 // source, in ascending order.
 func (x *Index) Match(source string, e *event.Event, dst []int) []int {
+	doc := Doc{event: e}
+	return x.MatchDoc(source, &doc, dst)
+}
+
+// MatchDoc is Match for a document.
+func (x *Index) MatchDoc(source string, doc *Doc, dst []int) []int {
 	entries, found := x.bySource[source]
 	if !found {
 		entries = x.everyone
@@ -59,9 +65,8 @@ func (x *Index) Match(source string, e *event.Event, dst []int) []int {
 	if len(entries) == 0 {
 		return dst
 	}
-	doc := Doc{event: e}
 	for i := range entries {
-		if p := entries[i].Pattern; p == nil || p.Matches(&doc) {
+		if p := entries[i].Pattern; p == nil || p.Matches(doc) {
 			dst = append(dst, entries[i].ID)
 		}
 	}

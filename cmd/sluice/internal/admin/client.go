@@ -130,6 +130,31 @@ func (c *Client) Letter(ctx context.Context, id string) (WholeLetter, error) {
 	return letter, err
 }
 
+// EventData writes the payload of the event at a sequence to w.
+func (c *Client) EventData(ctx context.Context, sequence uint64, w io.Writer) error {
+	return c.copy(ctx, c.path("events", strconv.FormatUint(sequence, 10), "data"), w)
+}
+
+// LetterData writes the payload of the event of a letter to w.
+func (c *Client) LetterData(ctx context.Context, id string, w io.Writer) error {
+	return c.copy(ctx, c.path("letters", id, "data"), w)
+}
+
+func (c *Client) copy(ctx context.Context, at *url.URL, w io.Writer) error {
+	answer, err := c.send(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return problemIn(answer)
+	}
+	if _, err := io.Copy(w, answer.Body); err != nil {
+		return fmt.Errorf("the payload could not be copied: %w", err)
+	}
+	return nil
+}
+
 // DryRun counts what a replay or purge would take.
 func (c *Client) DryRun(ctx context.Context, request *LettersRequest) (Counts, error) {
 	counted := *request

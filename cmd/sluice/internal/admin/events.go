@@ -11,7 +11,6 @@ import (
 	"sluice/dlq"
 	"sluice/event"
 	"sluice/router"
-	"sluice/router/pattern"
 )
 
 // How far a search for an id goes back, and how it reads.
@@ -173,7 +172,7 @@ func (s *Server) lives(ctx context.Context, entries []event.Entry, found *Found)
 		if err != nil {
 			return nil, err
 		}
-		whole := s.eventOf(&entries[i], lives, starts)
+		whole := s.eventOf(ctx, &entries[i], lives, starts)
 		if err := s.findLetters(ctx, &whole); err != nil {
 			return nil, err
 		}
@@ -200,13 +199,13 @@ func (s *Server) findLetters(ctx context.Context, whole *Event) error {
 
 // eventOf puts the event, its deliveries, and the triggers that did not take it
 // together.
-func (s *Server) eventOf(e *event.Entry, lives []router.Life, starts map[string]uint64) Event {
+func (s *Server) eventOf(ctx context.Context, e *event.Entry, lives []router.Life, starts map[string]uint64) Event {
 	whole := Event{
 		Sequence: e.Sequence, Source: e.Source, Accepted: e.Time, Directed: e.Trigger, Origin: e.Origin,
 		Triggers: []Standing{}, Settled: true,
 	}
 	if e.Event != nil {
-		whole.Event = e.Event.AppendJSON(nil)
+		whole.Event, whole.Large = e.Event.AppendJSON(nil), e.Event.Large
 	} else if e.Err != nil {
 		whole.Problem = e.Err.Error()
 	}
@@ -218,7 +217,7 @@ func (s *Server) eventOf(e *event.Entry, lives []router.Life, starts map[string]
 	for _, subscription := range s.options.Subscriptions() {
 		asked := subscription.Trigger == e.Trigger || e.Trigger == "" && subscription.wants(e.Source)
 		if asked && !known[subscription.Trigger] && e.Event != nil {
-			whole.Triggers = append(whole.Triggers, explain(&subscription, e, starts[subscription.Trigger]))
+			whole.Triggers = append(whole.Triggers, s.explain(ctx, &subscription, e, starts[subscription.Trigger]))
 		}
 	}
 	for i := range whole.Triggers {
@@ -228,10 +227,10 @@ func (s *Server) eventOf(e *event.Entry, lives []router.Life, starts map[string]
 }
 
 // explain says why a trigger has no delivery of an event, or has none yet.
-func explain(subscription *Subscription, e *event.Entry, start uint64) Standing {
+func (s *Server) explain(ctx context.Context, subscription *Subscription, e *event.Entry, start uint64) Standing {
 	standing := Standing{Trigger: subscription.Trigger}
 	if subscription.Pattern != nil && e.Trigger == "" {
-		explanation := subscription.Pattern.Explain(pattern.FromEvent(e.Event))
+		explanation := subscription.Pattern.Explain(s.document(ctx, e.Event))
 		if !explanation.Match {
 			standing.State, standing.Explanation = StandingRefused, &explanation
 			return standing

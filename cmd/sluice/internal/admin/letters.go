@@ -103,7 +103,7 @@ func (s *Server) letter(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}, Header: found.Header, Raw: found.Raw, History: make([]Attempt, 0, len(found.Attempts))}
 	if found.Event != nil {
 		whole.EventID, whole.EventSource, whole.Type = found.Event.ID, found.Event.Source, found.Event.Type
-		whole.Event = found.Event.AppendJSON(nil)
+		whole.Event, whole.Large = found.Event.AppendJSON(nil), found.Event.Large
 	}
 	for _, a := range found.Attempts {
 		whole.History = append(whole.History, Attempt{

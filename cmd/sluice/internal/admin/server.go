@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sync/semaphore"
 
 	"sluice/config"
 	"sluice/dlq"
@@ -54,6 +55,8 @@ type Log interface {
 	Bounds(ctx context.Context) (first, last uint64, err error)
 	Range(ctx context.Context, from uint64, limit, maxBytes int) (event.Batch, error)
 	Tail(ctx context.Context, from uint64, fn func(event.Batch) error) error
+	// Body returns the data of an event that is kept apart from it.
+	Body(ctx context.Context, large *event.Large) ([]byte, error)
 }
 
 // A Subscription is what a configured trigger asks for.
@@ -95,6 +98,7 @@ type Options struct {
 // A Server serves health, metrics and the API.
 type Server struct {
 	options  Options
+	bodies   *semaphore.Weighted // bytes of data that is being sent
 	digest   [sha256.Size]byte
 	listener net.Listener
 }
@@ -115,7 +119,7 @@ func New(ctx context.Context, options Options) (*Server, error) {
 		return nil, fmt.Errorf("the admin listener: %w", err)
 	}
 	return &Server{
-		options: options, listener: netutil.LimitListener(listener, maxConnections),
+		options: options, bodies: semaphore.NewWeighted(event.MaxSize), listener: netutil.LimitListener(listener, maxConnections),
 		digest: sha256.Sum256([]byte(options.Token.Reveal())),
 	}, nil
 }
@@ -170,9 +174,11 @@ func (s *Server) handler() http.Handler {
 		"GET /api/v1/sources":                 s.sources,
 		"GET /api/v1/events":                  s.events,
 		"GET /api/v1/events/{ref}":            s.events,
+		"GET /api/v1/events/{ref}/data":       s.eventData,
 		"GET /api/v1/tail":                    s.tail,
 		"GET /api/v1/letters":                 s.letters,
 		"GET /api/v1/letters/{id}":            s.letter,
+		"GET /api/v1/letters/{id}/data":       s.letterData,
 		"POST /api/v1/letters/replay":         s.replay,
 		"POST /api/v1/letters/purge":          s.purge,
 		"GET /api/v1/jobs":                    s.jobs,

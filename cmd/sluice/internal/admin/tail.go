@@ -31,6 +31,7 @@ type tailFilter struct {
 	prefix       bool // kind is the beginning of the type
 	trigger      *Subscription
 	pattern      *pattern.Pattern
+	load         pattern.Loader // of data that is kept apart
 }
 
 // tail streams events as they are accepted, a JSON object a line. Without from
@@ -43,6 +44,7 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	filter.load = s.loader(r.Context())
 	from, err := s.tailFrom(r.Context(), r.URL.Query().Get("from"))
 	if err != nil {
 		return nil, err
@@ -132,7 +134,7 @@ func (t *tailWriter) batch(b *event.Batch, filter *tailFilter) error {
 		}
 		line := TailLine{Sequence: e.Sequence, Source: e.Source, Accepted: e.Time, Directed: e.Trigger, Origin: e.Origin}
 		if e.Event != nil {
-			line.Event = e.Event.AppendJSON(nil)
+			line.Event, line.Large = e.Event.AppendJSON(nil), e.Event.Large
 		} else if e.Err != nil {
 			line.Problem = e.Err.Error()
 		}
@@ -234,7 +236,7 @@ func (f *tailFilter) selects(e *event.Entry) bool {
 	if f.prefix && !strings.HasPrefix(e.Event.Type, f.kind) || !f.prefix && f.kind != "" && e.Event.Type != f.kind {
 		return false
 	}
-	return f.pattern == nil || f.pattern.Matches(pattern.FromEvent(e.Event))
+	return f.pattern == nil || f.pattern.Matches(pattern.FromStored(e.Event, f.load))
 }
 
 // taken tells whether the trigger takes an entry.
@@ -243,7 +245,7 @@ func (f *tailFilter) taken(e *event.Entry) bool {
 		return e.Trigger == f.trigger.Trigger
 	}
 	return f.trigger.wants(e.Source) && e.Event != nil &&
-		(f.trigger.Pattern == nil || f.trigger.Pattern.Matches(pattern.FromEvent(e.Event)))
+		(f.trigger.Pattern == nil || f.trigger.Pattern.Matches(pattern.FromStored(e.Event, f.load)))
 }
 
 // tailFrom returns the sequence to begin with.

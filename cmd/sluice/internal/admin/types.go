@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/dlq"
+	"sluice/event"
 	"sluice/router/pattern"
 )
 
@@ -97,8 +98,10 @@ type Event struct {
 	// letter. Origin says what it, or a reply, was made from: a delivery's id.
 	Directed string `json:"directed,omitempty"`
 	Origin   string `json:"origin,omitempty"`
-	// Event is CloudEvents JSON; Problem says why there is none.
+	// Event is CloudEvents JSON; Problem says why there is none. Large is set when
+	// the data is kept apart: the event is without it.
 	Event   json.RawMessage `json:"event,omitempty"`
+	Large   *event.Large    `json:"large,omitempty"`
 	Problem string          `json:"problem,omitempty"`
 	// Triggers are those on the source, and those that had it while they were
 	// configured.
@@ -170,6 +173,8 @@ type TailLine struct {
 	Directed string          `json:"directed,omitempty"`
 	Origin   string          `json:"origin,omitempty"`
 	Event    json.RawMessage `json:"event,omitempty"`
+	// Large is set when the data is kept apart: the event is without it.
+	Large *event.Large `json:"large,omitempty"`
 	// Problem says why there is no event. With a sequence of 0 it has ended the
 	// stream.
 	Problem string `json:"problem,omitempty"`
@@ -198,6 +203,7 @@ type Letter struct {
 type WholeLetter struct {
 	Letter
 	Event   json.RawMessage     `json:"event,omitempty"`
+	Large   *event.Large        `json:"large,omitempty"`  // of data that is kept apart
 	Header  map[string][]string `json:"header,omitempty"` // of what holds no event
 	Raw     []byte              `json:"raw,omitempty"`
 	History []Attempt           `json:"history"`

@@ -83,13 +83,13 @@ func (c *sourceCollector) Collect(to chan<- prometheus.Metric) {
 type busCollector struct{ bus *bus.Bus }
 
 var (
-	streamMessages = prometheus.NewDesc("sluice_stream_messages", "Messages in the stream: events, ledger or letters.", []string{"stream"}, nil)
+	streamMessages = prometheus.NewDesc("sluice_stream_messages", "Messages in the stream: events, ledger, letters or objects.", []string{"stream"}, nil)
 	streamBytes    = prometheus.NewDesc("sluice_stream_bytes", "Bytes that the stream holds.", []string{"stream"}, nil)
 	streamMost     = prometheus.NewDesc("sluice_stream_max_bytes", "Bytes that the stream may hold.", []string{"stream"}, nil)
 )
 
 // streamNames are the labels of the streams in the order of bus.Stats.
-var streamNames = [...]string{"events", "ledger", "letters"}
+var streamNames = [...]string{"events", "ledger", "letters", "objects"}
 
 // Describe is for prometheus.Collector.
 func (c *busCollector) Describe(to chan<- *prometheus.Desc) {

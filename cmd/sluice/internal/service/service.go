@@ -127,7 +127,7 @@ func (s *Service) busOptions() (bus.Options, error) {
 	c := &s.options.File.Bus
 	o := bus.Options{
 		Dir: c.Dir, URL: c.URL, Replicas: c.Replicas, Prefix: c.Prefix, MaxBytes: int64(c.MaxBytes),
-		MaxEventSize: int(c.MaxEvent), Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
+		MaxEventSize: int(c.MaxEvent), ObjectBytes: int64(c.MaxLarge), Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
 		Login: bus.Login{
 			User: c.Auth.User, Password: c.Auth.Password.Reveal(), Token: c.Auth.Token.Reveal(),
 			Seed: c.Auth.NKey.Reveal(), Credentials: c.Auth.Creds.Reveal(),
@@ -296,7 +296,7 @@ func (s *Service) start(ctx context.Context, running *layers) error {
 		return ctx.Err()
 	}
 	janitor := bus.NewJanitor(s.bus, bus.JanitorOptions{
-		MaxAge: time.Duration(s.options.File.Bus.MaxAge), Line: s.router.Line, Logger: s.logger,
+		MaxAge: time.Duration(s.options.File.Bus.MaxAge), Line: s.router.Line, Letters: s.letters.Objects, Logger: s.logger,
 	})
 	running.start(ctx, "janitor", stopWithin, janitor.Run)
 	next, err := s.sources.build(s.options.File.Sources)
