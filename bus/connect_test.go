@@ -158,7 +158,7 @@ func TestServersThatCannotDoIt(t *testing.T) {
 		},
 		"little space": {
 			func(o *server.Options) { o.JetStreamMaxStore = 100 << 20 }, nil,
-			"sluice reserves 486539328 bytes on 1 servers: look at bus.max_bytes and bus.max_large, and the limits of the servers and the account",
+			"sluice reserves 486539264 bytes on 1 servers: look at bus.max_bytes and bus.max_large, and the limits of the servers and the account",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

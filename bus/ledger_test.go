@@ -93,7 +93,7 @@ func TestLedgerRefuses(t *testing.T) {
 	_, err := b.AppendRecord(limited(t), "a.b", 0, nil)
 	equal(t, "claim", fmt.Sprint(err), `claim "a.b": write 1 to 128 letters, digits, - or _`)
 	_, err = b.AppendRecord(limited(t), "c", 0, make([]byte, MaxRecord+1))
-	equal(t, "record", fmt.Sprint(err), "the event is too large: a record of 1048577 bytes, at most 1048576")
+	equal(t, "record", fmt.Sprint(err), "the event is too large: a record of 1044481 bytes, at most 1044480")
 	_, _, err = b.AppendSnapshot(limited(t), "c", 0, nil)
 	equal(t, "snapshot", fmt.Sprint(err), "a snapshot of 0 chunks: 1 to 1000 are possible")
 	_, _, err = b.LastRecord(limited(t), "*")
