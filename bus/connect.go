@@ -212,6 +212,6 @@ func (b *Bus) explain(err error) error {
 }
 
 // reserved is how many bytes the streams may take together.
-func (o Options) reserved() int64 { 
+func (o Options) reserved() int64 {
 	return o.MaxBytes + o.ObjectBytes + o.LedgerBytes + o.LetterBytes + o.StateBytes
 }
