@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
@@ -39,6 +40,16 @@ func (b *Bus) Bounds(ctx context.Context) (first, last uint64, err error) {
 		return 0, 0, storeError(err)
 	}
 	return max(info.State.FirstSeq, 1), info.State.LastSeq, nil
+}
+
+// FirstSince returns the sequence of the first message of the log that was
+// accepted at a time or later, or that of the next one when there is none.
+func (b *Bus) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
+	_, last, err := b.Bounds(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return b.firstSince(ctx, b.names.Events, at, last+1)
 }
 
 // Tail calls fn with every stretch of the log from the sequence from on, and

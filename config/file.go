@@ -159,6 +159,9 @@ type Trigger struct {
 	Concurrency int
 	// Timeout bounds one attempt. Default: the function's, else 30s.
 	Timeout Duration
+	// Start says where it begins when it is new. Default: with what comes from
+	// now on.
+	Start Start
 	// Was are the names that the trigger had before.
 	Was []string
 	Pos Pos

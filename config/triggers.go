@@ -99,6 +99,7 @@ type triggerKeys struct {
 	Batch       raw       `yaml:"batch"`
 	Concurrency *int      `yaml:"concurrency"`
 	Timeout     *Duration `yaml:"timeout"`
+	Start       Start     `yaml:"start"`
 	Was         oneOrMore `yaml:"was"`
 }
 
@@ -143,7 +144,7 @@ func (r *reader) triggers(parts []part) {
 			continue
 		}
 		t := Trigger{Name: p.at.key, Pos: p.at.pos, Retry: DefaultRetry()}
-		t.Was = keys.Was.texts
+		t.Was, t.Start = keys.Was.texts, keys.Start
 		r.required(p, keys)
 		r.formerNames(p, keys.Was, was)
 		r.pattern(&t, p.node.part("when", p.at))

@@ -55,10 +55,18 @@ type clock struct{ start, base time.Time }
 
 func (c clock) now() time.Time { return c.base.Add(time.Since(c.start)) }
 
-func (r *Router) newRun(state *ledger.State, last uint64) (*run, error) {
+func (r *Router) newRun(ctx context.Context, state *ledger.State, last uint64) (*run, error) {
 	in, err := r.configuration(r.options.Triggers)
 	if err != nil {
 		return nil, err
+	}
+	known := make([]string, 0, len(state.Triggers))
+	for _, t := range state.Triggers {
+		known = append(known, t.Name)
+	}
+	r.persist(ctx, "log", func() error { return r.begin(ctx, in.Triggers, r.options.Triggers, known) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // not known where they begin
 	}
 	done := make(chan error, 1)
 	in.Last, in.Token = last, done
@@ -198,9 +206,9 @@ func (u *run) index(reading context.Context, out core.Indexed) {
 
 // draw tells the janitor up to where it may trim.
 func (u *run) draw() {
-	state := u.core.State()
-	if l := u.line.Load(); state.Snapshot != 0 && (l == nil || l.needed != state.Low() || l.ledger != state.Snapshot) {
-		u.line.Store(&line{needed: state.Low(), ledger: state.Snapshot})
+	low, snapshot := u.core.Low(), u.core.State().Snapshot
+	if l := u.line.Load(); snapshot != 0 && (l == nil || l.needed != low || l.ledger != snapshot) {
+		u.line.Store(&line{needed: low, ledger: snapshot})
 	}
 }
 

@@ -13,6 +13,9 @@ type Log interface {
 	// Bounds returns the first and the last sequence; the last is 0 when nothing
 	// was ever stored.
 	Bounds(ctx context.Context) (first, last uint64, err error)
+	// FirstSince returns the sequence of the first message that was accepted at a
+	// time or later, or that of the next one when there is none.
+	FirstSince(ctx context.Context, at time.Time) (uint64, error)
 	// Tail gives every stretch from a sequence on, in order, until ctx ends or
 	// take fails.
 	Tail(ctx context.Context, from uint64, take func(event.Batch) error) error

@@ -30,6 +30,10 @@ type Trigger struct {
 	Name string
 	// Was are the names that the trigger had before, the newest first.
 	Was []string
+	// Since is the time that the trigger begins at if it is new: with the first
+	// event of the log that was accepted then or later. The zero time means with
+	// what comes from now on.
+	Since time.Time
 	// Sources are the names of the sources that it is on.
 	Sources []string
 	// Pattern selects among their events; nil selects all.
@@ -142,7 +146,7 @@ func (r *Router) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	run, err := r.newRun(state, last)
+	run, err := r.newRun(ctx, state, last)
 	if err != nil {
 		return err
 	}
@@ -160,7 +164,19 @@ func (r *Router) Configure(ctx context.Context, triggers []Trigger) error {
 	}
 	r.configure.Lock()
 	defer r.configure.Unlock()
+	var known []string
+	err := r.ask(ctx, func(c *core.Core) {
+		for _, s := range c.Standings() {
+			known = append(known, s.Gate.Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
 	in, err := r.configuration(triggers)
+	if err == nil {
+		err = r.begin(ctx, in.Triggers, triggers, known)
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -57,6 +58,25 @@ func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
 	}
 	r.upcoming.Store(&upcoming{version: in.Version, triggers: all})
 	return in, nil
+}
+
+// begin finds where those triggers begin that are not among the known ones and
+// do not start from now on. What all is made of stands first in it.
+func (r *Router) begin(ctx context.Context, all []core.Trigger, triggers []Trigger, known []string) error {
+	for i := range triggers {
+		t := &triggers[i]
+		isKnown := func(name string) bool { return slices.Contains(known, name) }
+		if t.Since.IsZero() || isKnown(t.Name) || slices.ContainsFunc(t.Was, isKnown) {
+			continue
+		}
+		from, err := r.options.Log.FirstSince(ctx, t.Since)
+		if err != nil {
+			return fmt.Errorf("find where the trigger %q begins: %w", t.Name, err)
+		}
+		all[i].From = from
+		r.logger.Info("trigger begins in the past", slog.String("trigger", t.Name), slog.Time("since", t.Since), slog.Uint64("sequence", from))
+	}
+	return nil
 }
 
 // upcoming are the triggers of the newest configuration, before they have

@@ -107,9 +107,10 @@ func named(triggers []Trigger, name string) bool {
 	return slices.ContainsFunc(triggers, func(t Trigger) bool { return t.Name == name })
 }
 
-// create makes a trigger that the ledger does not know. It starts with the
-// first stretch that is matched with its version; at the start of a claim that
-// is what comes after the log's last event.
+// create makes a trigger that the ledger does not know. It starts where its
+// configuration says, else with the first stretch that is matched with its
+// version; at the start of a claim that is what comes after the log's last
+// event.
 func (c *Core) create(config *Trigger, in Configure, first bool) *trigger {
 	t := &trigger{
 		id:      c.state.NextTrigger,
@@ -117,12 +118,24 @@ func (c *Core) create(config *Trigger, in Configure, first bool) *trigger {
 		version: in.Version,
 	}
 	c.state.NextTrigger++
-	if first {
+	switch {
+	case config.From > 0:
+		c.trail(t, config.From)
+	case first:
 		t.gate.Start, t.gate.Since = in.Last+1, in.Last+1
 	}
 	c.add(t)
 	c.changed(t)
 	return t
+}
+
+// trail starts t behind, before an event of the past: it sweeps through history
+// by itself, and joins when it has caught up.
+func (c *Core) trail(t *trigger, from uint64) {
+	t.gate.Start, t.gate.Since = from, from
+	t.gate.Behind, t.gate.Cursor = true, from-1
+	t.read, t.recorded = from-1, from-1
+	c.behind = append(c.behind, t)
 }
 
 func (c *Core) find(name string) *trigger {

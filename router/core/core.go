@@ -221,6 +221,18 @@ func (c *Core) emit(out Output) { c.outputs = append(c.outputs, out) }
 // State returns what is durable. It must not be changed, nor kept over a Step.
 func (c *Core) State() *ledger.State { return c.state }
 
+// Low returns the lowest sequence of the log that is needed: by what is durable,
+// or by a trigger that starts in the past and is not written down yet.
+func (c *Core) Low() uint64 {
+	low := c.state.Low()
+	for _, t := range c.behind {
+		if !t.durable {
+			low = min(low, t.gate.Cursor+1)
+		}
+	}
+	return low
+}
+
 // Running returns how many attempts are under way.
 func (c *Core) Running() int { return c.running }
 

@@ -481,3 +481,23 @@ func TestAGoneSink(t *testing.T) {
 		t.Error("an attempt from before the resume has paused the trigger again")
 	}
 }
+
+// TestStartInThePastHoldsTheLog: where a trigger is told to begin is needed from
+// the step that configures it, and not only when that is written down.
+func TestStartInThePastHoldsTheLog(t *testing.T) {
+	r := newHand(t, fresh(), 0, core.Options{})
+	r.step(core.Configure{Version: 1, Triggers: triggers(1, policy)})
+	r.pass(time.Second)
+	r.match(entry(90, 100, 1))
+	r.finishAll(core.Succeeded)
+	r.pass(2 * time.Second)
+	if low := r.core.Low(); low != 91 {
+		t.Fatalf("the log is needed from %d on, want 91", low)
+	}
+	both := triggers(2, policy)
+	both[1].From = 50
+	r.core.Step(r.now, []core.Input{core.Configure{Version: 2, Triggers: both}})
+	if low := r.core.Low(); low != 50 {
+		t.Errorf("the log is needed from %d on, want 50", low)
+	}
+}

@@ -156,6 +156,10 @@ type Trigger struct {
 	// Fingerprint stands for what it matches: when it changes, events are
 	// matched anew from then on.
 	Fingerprint string
+	// From is the first sequence that the trigger is offered if it is new to the
+	// ledger; 0 means what comes from now on. One that the ledger knows goes on
+	// where it is.
+	From uint64
 	// Concurrency is how many deliveries may be under way at once.
 	Concurrency int
 	// Buffer is how many matched events wait in memory before the gate closes.

@@ -39,6 +39,7 @@ func (w *world) reconfigure(name string) {
 		next := name + "n"
 		w.names[slices.Index(w.names, name)] = next
 		w.renamed[next], w.prints[next], w.mood[next] = append([]string{name}, w.renamed[name]...), w.prints[name], w.mood[name]
+		w.past[next], w.starts[next] = w.past[name], w.starts[name]
 	case draw == 4 && len(w.names) > 1:
 		w.names = slices.DeleteFunc(w.names, func(n string) bool { return n == name })
 		w.away = append(w.away, name)
@@ -150,6 +151,9 @@ func (w *world) check() {
 		t := state.Triggers[number]
 		if off := state.Unbalanced()[number]; off != 0 {
 			w.failf("I2: trigger %s is off by %d: %+v", t.Name, off, t)
+		}
+		if from := w.starts[t.Name]; from > 0 && t.Start != from {
+			w.failf("trigger %s starts at %d, not at %d", t.Name, t.Start, from)
 		}
 		for _, sequence := range w.events {
 			id := w.id(ledger.Key{Trigger: number, Sequence: sequence})

@@ -29,6 +29,8 @@ type world struct {
 	names    []string          // of the configured triggers
 	prints   map[string]string // their fingerprints
 	away     []string          // that have left the configuration
+	past     map[string]bool   // those that start in the past when they are new
+	starts   map[string]uint64 // where those were told to start
 	created  int
 	mood     map[string]mood
 	gone     map[uint32]bool // triggers that met a sink which is gone, until they are resumed
@@ -83,7 +85,7 @@ func newWorld(seed uint64) *world {
 	}
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
-		letters: map[string]int{}, prints: map[string]string{}, mood: map[string]mood{}, gone: map[uint32]bool{},
+		letters: map[string]int{}, prints: map[string]string{}, past: map[string]bool{}, starts: map[string]uint64{}, mood: map[string]mood{}, gone: map[uint32]bool{},
 		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, begun: map[ledger.Key]bool{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
 	w.budget = []int{8 << 10, 8 << 10, 4 << 10, 2 << 10}[w.rng.IntN(4)]
@@ -96,6 +98,7 @@ func newWorld(seed uint64) *world {
 func (w *world) addTrigger(name string) {
 	w.names = append(w.names, name)
 	w.prints[name] = string(rune('f' + w.rng.IntN(3)))
+	w.past[name] = w.rng.IntN(3) == 0
 	w.created++
 	w.mood[name] = mood{fail: w.rng.Float64() * 0.6, refuse: w.rng.Float64() * 0.1, busy: w.rng.Float64() * 0.2, gone: w.rng.Float64() * 0.05, hangs: w.rng.IntN(6) == 0}
 }
@@ -133,11 +136,27 @@ func (w *world) configuration(token any) core.Configure {
 	}
 	for _, name := range w.names {
 		in.Triggers = append(in.Triggers, core.Trigger{
-			Name: name, Was: w.renamed[name], Fingerprint: w.prints[name], Concurrency: 3, Buffer: 6,
+			Name: name, Was: w.renamed[name], Fingerprint: w.prints[name], From: w.from(name), Concurrency: 3, Buffer: 6,
 			Retry: core.RetryPolicy{Attempts: 3, Initial: 50 * time.Millisecond, Max: time.Second, MaxAge: time.Hour},
 		})
 	}
 	return in
+}
+
+// from is where a trigger starts if it is new: somewhere in what is left of the
+// log.
+func (w *world) from(name string) uint64 {
+	if !w.past[name] {
+		return 0
+	}
+	from := w.purged + 1 + w.rng.Uint64N(w.next-w.purged)
+	known := slices.ContainsFunc(w.core.Standings(), func(s core.Standing) bool {
+		return s.Gate.Name == name || slices.Contains(w.renamed[name], s.Gate.Name)
+	})
+	if !known {
+		w.starts[name] = from
+	}
+	return from
 }
 
 // open starts a core from what the ledger holds.
@@ -521,7 +540,7 @@ func (w *world) crash() {
 
 // trim purges what nobody needs.
 func (w *world) trim() {
-	if low := w.core.State().Low(); low > 1 {
+	if low := w.core.Low(); low > 1 {
 		w.purged = max(w.purged, min(low-1, w.next-1))
 	}
 }

@@ -164,7 +164,7 @@ func (s *Service) knows(trigger string) bool {
 }
 
 func (s *Service) openRouter(context.Context) error {
-	made, err := wire(s.options.File, nil, s.logger)
+	made, err := wire(s.options.File, nil, s.options.Now(), s.logger)
 	if err != nil {
 		return err
 	}
@@ -358,7 +358,7 @@ func (s *Service) Reload(ctx context.Context, file *config.File) (Changes, error
 	if err != nil {
 		return changes, err
 	}
-	made, err := wire(file, before, s.logger)
+	made, err := wire(file, before, s.options.Now(), s.logger)
 	if err != nil {
 		return changes, err
 	}

@@ -27,7 +27,7 @@ type wiring struct {
 
 // wire makes the triggers of a file. It keeps the sinks of before, which may be
 // nil, where they have not changed.
-func wire(file *config.File, before *wiring, logger *slog.Logger) (*wiring, error) {
+func wire(file *config.File, before *wiring, now time.Time, logger *slog.Logger) (*wiring, error) {
 	var old sinkSet
 	if before != nil {
 		old = before.sinks
@@ -39,7 +39,7 @@ func wire(file *config.File, before *wiring, logger *slog.Logger) (*wiring, erro
 	w := &wiring{file: file, sinks: made}
 	entries := make([]pattern.Entry, 0, len(file.Triggers))
 	for i := range file.Triggers {
-		trigger, err := w.trigger(&file.Triggers[i])
+		trigger, err := w.trigger(&file.Triggers[i], now)
 		if err != nil {
 			made.retireExcept(old)
 			return nil, err
@@ -54,9 +54,9 @@ func wire(file *config.File, before *wiring, logger *slog.Logger) (*wiring, erro
 	return w, nil
 }
 
-func (w *wiring) trigger(t *config.Trigger) (router.Trigger, error) {
+func (w *wiring) trigger(t *config.Trigger, now time.Time) (router.Trigger, error) {
 	made := router.Trigger{
-		Name: t.Name, Was: t.Was, Sources: slices.Clone(t.On), Sink: w.sinks.of(t),
+		Name: t.Name, Was: t.Was, Since: t.Start.Time(now), Sources: slices.Clone(t.On), Sink: w.sinks.of(t),
 		Timeout: time.Duration(t.Timeout), Concurrency: t.Concurrency,
 		Retry: core.RetryPolicy{
 			Attempts: t.Retry.Attempts, Initial: time.Duration(t.Retry.Initial),
