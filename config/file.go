@@ -10,7 +10,7 @@ import "time"
 //
 //	Validate() error             // all problems at once, joined, each made by Invalid
 //	Unauthenticated() bool       // it takes requests from anybody on the ingest listener
-//	Claim() (key, value string)  // what stands at key is for one source of its kind only
+//	Claim() (key, value string)  // the path on the ingest listener that stands at key is for one source only; value may be empty
 type Section any
 
 // Kinds tells Load which sources and sinks there are.

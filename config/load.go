@@ -198,7 +198,7 @@ func (r *reader) egress(p part) {
 
 // sources reads the sources.
 func (r *reader) sources(parts []part) {
-	claims := map[claim]string{}
+	claims := map[string]string{}
 	for _, p := range parts {
 		kind, section, ok := r.kind(p, p.node.fields, r.kinds.Sources, "source")
 		if !ok {
@@ -207,30 +207,27 @@ func (r *reader) sources(parts []part) {
 		r.section(section.node, kind.section, section.at)
 		r.file.Sources = append(r.file.Sources, Source{Name: p.at.key, Kind: kind.name, Section: kind.section, Pos: p.at.pos})
 		r.openIngest(p, kind.section)
-		r.claimed(section, kind, p.at.key, claims)
+		r.claimed(section, kind.section, p.at.key, claims)
 	}
 }
 
-// A claim is what one source of a kind has for itself.
-type claim struct{ kind, key, value string }
-
-// claimed notes a source that wants what another one has.
-func (r *reader) claimed(section part, kind knownKind, name string, claims map[claim]string) {
-	claiming, ok := kind.section.(interface{ Claim() (key, value string) })
+// claimed notes a source that wants what another one has; claims says who has
+// what.
+func (r *reader) claimed(section part, decoded Section, name string, claims map[string]string) {
+	claiming, ok := decoded.(interface{ Claim() (key, value string) })
 	if !ok {
 		return
 	}
 	key, value := claiming.Claim()
 	if value == "" {
-		return // said elsewhere
+		return // there is none, or it is said elsewhere that it is missing
 	}
-	of := claim{kind.name, key, value}
-	if other, taken := claims[of]; taken {
-		pos := section.node.At(key)
+	if other, taken := claims[value]; taken {
+		pos, _ := section.node.atKey(key, section.at.pos)
 		r.c.problem(pos, section.at.sub(key, pos), fmt.Sprintf("%s is taken by the source %q: each needs its own", r.c.redact(quoteShort(value)), other))
 		return
 	}
-	claims[of] = name
+	claims[value] = name
 }
 
 // openIngest notes a source that anybody can publish to from other machines.

@@ -26,10 +26,7 @@ const maxSecrets = 2
 
 // validateAuth wants one way of authentication at most, and each one whole.
 func (c *Config) validateAuth() error {
-	problems := []error{c.oneWay(), checkSecrets("token", c.Token)}
-	if c.Token != nil && len(c.Token) == 0 {
-		problems = append(problems, config.Invalid("token", "the list is empty: write a token of at least 16 characters"))
-	}
+	problems := []error{c.oneWay(), checkTokens("token", c.Token)}
 	if c.Basic != nil {
 		problems = append(problems, c.Basic.validate())
 	}
@@ -68,6 +65,14 @@ func (b *Basic) validate() error {
 		problems = append(problems, config.Invalid("basic.password", "it is missing: write a password of at least 16 characters"))
 	}
 	return errors.Join(append(problems, checkSecrets("basic.password", b.Password))...)
+}
+
+// checkTokens refuses a list without a token beside what checkSecrets does.
+func checkTokens(key string, tokens config.Secrets) error {
+	if tokens != nil && len(tokens) == 0 {
+		return config.Invalid(key, "the list is empty: write a token of at least 16 characters")
+	}
+	return checkSecrets(key, tokens)
 }
 
 // checkSecrets refuses what could be guessed.

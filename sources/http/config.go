@@ -74,7 +74,7 @@ const (
 
 // Validate returns all problems of the section, joined.
 func (c *Config) Validate() error {
-	problems := []error{checkPath(c.Path), c.validateAuth(), c.validateRequest()}
+	problems := []error{checkPath("path", c.Path), c.validateAuth(), c.validateRequest()}
 	if c.IDHeader != "" && !httpguts.ValidHeaderFieldName(c.IDHeader) {
 		problems = append(problems, config.Invalid("id_header", "%q is not the name of a header: write one such as X-Request-Id", c.IDHeader))
 	}
@@ -106,19 +106,19 @@ func (c *Config) Unauthenticated() bool {
 // Claim tells that no two sources may have the same path.
 func (c *Config) Claim() (key, value string) { return "path", c.Path }
 
-func checkPath(p string) error {
+func checkPath(key, p string) error {
 	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/"
 	switch {
 	case p == "":
-		return config.Invalid("path", "missing: write where requests come in, such as /hooks/orders")
+		return config.Invalid(key, "missing: write where requests come in, such as /hooks/orders")
 	case p[0] != '/':
-		return config.Invalid("path", "%q: write it with a slash in front: %q", p, "/"+p)
+		return config.Invalid(key, "%q: write it with a slash in front: %q", p, "/"+p)
 	case strings.Trim(p, legal) != "":
-		return config.Invalid("path", "%q: use letters, digits, slashes and -._~!$&'()*+,;=:@ only", p)
+		return config.Invalid(key, "%q: use letters, digits, slashes and -._~!$&'()*+,;=:@ only", p)
 	case strings.Contains(strings.TrimSuffix(p, "/*"), "*"):
-		return config.Invalid("path", "%q: a * stands for everything below, at the end only: /hooks/*", p)
+		return config.Invalid(key, "%q: a * stands for everything below, at the end only: /hooks/*", p)
 	case path.Clean(p) != p:
-		return config.Invalid("path", "%q: write it as %q", p, path.Clean(p))
+		return config.Invalid(key, "%q: write it as %q", p, path.Clean(p))
 	}
 	return nil
 }
@@ -129,13 +129,20 @@ type permitter interface {
 	Permit(source string, authenticated bool) error
 }
 
+// permit returns an error when the ingest server would not have a source that
+// asks for no authentication.
+func permit(env sources.Env, authenticated bool) error {
+	if mux, ok := env.Ingest.(permitter); ok {
+		return mux.Permit(env.Name, authenticated)
+	}
+	return nil
+}
+
 // Source builds the source. It returns an error when the ingest server would
 // not have it, for want of authentication.
 func (c *Config) Source(env sources.Env) (sources.Source, error) {
-	if mux, ok := env.Ingest.(permitter); ok {
-		if err := mux.Permit(env.Name, !c.Unauthenticated()); err != nil {
-			return nil, err
-		}
+	if err := permit(env, !c.Unauthenticated()); err != nil {
+		return nil, err
 	}
 	if env.Logger == nil {
 		env.Logger = slog.New(slog.DiscardHandler)

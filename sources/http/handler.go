@@ -31,10 +31,7 @@ type handler struct {
 	config Config
 	env    sources.Env
 	out    sources.Out
-	gate   *gate
-	// onStop calls its argument when requests under way are to be cut off, until
-	// what it returns is called.
-	onStop    func(func()) (forget func() bool)
+	life
 	protected bool
 	auth      auth
 	granted   *rate.Limiter // nil: no rate has been agreed on
@@ -47,10 +44,7 @@ func (h *handler) Authenticated() bool { return h.protected }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.gate.enter() {
-		(&refusal{
-			status: http.StatusServiceUnavailable, message: "the source is stopping",
-			retryAfter: retryUnavailable,
-		}).write(w)
+		stopping().write(w)
 		return
 	}
 	defer h.gate.leave()
@@ -74,6 +68,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// stopping is the refusal of a request that comes too late.
+func stopping() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, message: "the source is stopping",
+		retryAfter: retryUnavailable,
+	}
+}
+
 // taken is what became of a request that is not refused.
 type taken struct {
 	ids       []string // of its events
@@ -94,21 +96,9 @@ func (h *handler) accept(w http.ResponseWriter, t taken) {
 
 // take stores the events of a request.
 func (h *handler) take(w http.ResponseWriter, r *http.Request) (t taken, _ *refusal) {
-	claim, refusal := h.admit(r)
+	body, refusal := h.body(w, r)
 	if refusal != nil {
 		return t, refusal
-	}
-	body, refusal := h.read(w, r)
-	if refusal != nil {
-		return t, refusal
-	}
-	if refusal := h.auth.check(claim, body); refusal != nil {
-		return t, refusal
-	}
-	if isGzip(r.Header) {
-		if body, refusal = h.inflate(r, body); refusal != nil {
-			return t, refusal
-		}
 	}
 	if answer, asked := h.auth.challenge(body); asked {
 		return taken{challenge: answer}, nil
@@ -128,6 +118,25 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (t taken, _ *refu
 		t.ids[i] = events[i].ID
 	}
 	return t, nil
+}
+
+// body returns the body of a request from a sender that may send it.
+func (h *handler) body(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	claim, refusal := h.admit(r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	body, refusal := h.read(w, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := h.auth.check(claim, body); refusal != nil {
+		return nil, refusal
+	}
+	if isGzip(r.Header) {
+		return h.inflate(r, body)
+	}
+	return body, nil
 }
 
 // admit looks at what can be judged without the body.

@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -26,20 +27,35 @@ func (s *source) Placement() sources.Placement { return sources.OnAll }
 // Run takes requests until ctx ends, then waits for those under way. What they
 // publish is cut off after five seconds.
 func (s *source) Run(ctx context.Context, out sources.Out) error {
+	return serve(ctx, s.env, s.config.Path, func(l life) http.Handler {
+		return &handler{
+			config:    s.config,
+			env:       s.env,
+			out:       out,
+			life:      l,
+			protected: !s.config.Unauthenticated(),
+			auth:      s.config.auth(),
+			granted:   s.config.Handshake.limiter(),
+		}
+	})
+}
+
+// A life is how the requests of a handler end.
+type life struct {
+	gate *gate
+	// onStop calls its argument when requests under way are to be cut off, until
+	// what it returns is called.
+	onStop func(func()) (forget func() bool)
+}
+
+// serve mounts the handler that build makes until ctx ends, and then waits for
+// the requests under way.
+func serve(ctx context.Context, env sources.Env, path string, build func(life) http.Handler) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	gate := newGate()
-	h := &handler{
-		config:    s.config,
-		env:       s.env,
-		out:       out,
-		gate:      gate,
-		onStop:    func(f func()) func() bool { return context.AfterFunc(work, f) },
-		protected: !s.config.Unauthenticated(),
-		auth:      s.config.auth(),
-		granted:   s.config.Handshake.limiter(),
-	}
-	remove, err := s.env.Ingest.Handle(s.env.Name, s.config.Path, h)
+	h := build(life{gate: gate, onStop: func(f func()) func() bool { return context.AfterFunc(work, f) }})
+	remove, err := env.Ingest.Handle(env.Name, path, h)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"sluice/config"
 	"sluice/sources"
+	sourcehttp "sluice/sources/http"
 )
 
 // Kind is the source's key in the file.
@@ -43,6 +44,9 @@ type Config struct {
 	Interval config.Duration `yaml:"interval"`
 	// Listen says whether MinIO's listen API is tried (auto) or not (off).
 	Listen string `yaml:"listen"`
+	// Notify is where the server pushes its notifications to, on the ingest
+	// listener.
+	Notify *sourcehttp.Inlet `yaml:"notify"`
 	// Backfill makes events of the objects that are there before the source
 	// first starts.
 	Backfill bool `yaml:"backfill"`
@@ -55,7 +59,7 @@ const (
 
 	defaultInterval = 30 * time.Second
 	minInterval     = time.Second
-	maxFilter       = 1024 // bytes: the longest key of S3
+	maxKey          = 1024 // bytes, of S3
 )
 
 // NewConfig returns a configuration with the defaults.
@@ -78,7 +82,26 @@ func (c *Config) Validate() error {
 		oneOf("path_style", c.PathStyle, auto, on, off),
 		oneOf("listen", c.Listen, auto, off),
 		c.validateInterval(),
+		c.validateNotify(),
 	)
+}
+
+func (c *Config) validateNotify() error {
+	if c.Notify == nil {
+		return nil
+	}
+	return c.Notify.Validate("notify")
+}
+
+// Unauthenticated tells whether notifications are taken from anybody.
+func (c *Config) Unauthenticated() bool { return c.Notify != nil && c.Notify.Unauthenticated() }
+
+// Claim tells that no two sources may have the same path.
+func (c *Config) Claim() (key, value string) {
+	if c.Notify == nil {
+		return "notify.path", ""
+	}
+	return "notify.path", c.Notify.Path
 }
 
 func (c *Config) validateEndpoint() error {
@@ -109,8 +132,8 @@ func (c *Config) validateBucket() error {
 }
 
 func validateFilter(key, value string) error {
-	if len(value) > maxFilter {
-		return config.Invalid(key, "is %d bytes long, but keys have at most %d", len(value), maxFilter)
+	if len(value) > maxKey {
+		return config.Invalid(key, "is %d bytes long, but keys have at most %d", len(value), maxKey)
 	}
 	if err := s3utils.CheckValidObjectNamePrefix(value); err != nil {
 		return config.Invalid(key, "%q cannot be part of a key: %v", value, err)

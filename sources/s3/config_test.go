@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/config"
+	sourcehttp "sluice/sources/http"
 )
 
 func TestValidate(t *testing.T) {
@@ -26,6 +27,12 @@ func TestValidate(t *testing.T) {
 		{"bad bucket", func(c *Config) { c.Bucket = "a" }, `bucket: "a" is not a bucket's name: Bucket name cannot be shorter than 3 characters`},
 		{"bad prefix", func(c *Config) { c.Prefix = "\xff" }, `prefix: "\xff" cannot be part of a key: Object name with non UTF-8 strings are not supported`},
 		{"long suffix", func(c *Config) { c.Suffix = strings.Repeat("x", 1025) }, "suffix: is 1025 bytes long, but keys have at most 1024"},
+		{"no path", func(c *Config) { c.Notify = &sourcehttp.Inlet{} }, "notify.path: missing: write where requests come in, such as /hooks/orders"},
+		{"a star", func(c *Config) { c.Notify = &sourcehttp.Inlet{Path: "/s3/*"} }, `notify.path: "/s3/*": write one path, without a star`},
+		{"short token", func(c *Config) {
+			c.Notify = &sourcehttp.Inlet{Path: "/s3", Token: config.Secrets{config.NewSecret("x")}}
+		}, "notify.token: it has 1 characters: use at least 16"},
+		{"no token", func(c *Config) { c.Notify = &sourcehttp.Inlet{Path: "/s3", Token: config.Secrets{}} }, "notify.token: the list is empty: write a token of at least 16 characters"},
 		{"half a key", func(c *Config) { c.AccessKey = config.NewSecret("x") }, "secret_key: is missing beside access_key: give both, or none for anonymous access"},
 		{"other half", func(c *Config) { c.SecretKey = config.NewSecret("x") }, "access_key: is missing beside secret_key: give both, or none for anonymous access"},
 		{"path style", func(c *Config) { c.PathStyle = "yes" }, `path_style: "yes" is not known: write auto, on or off`},

@@ -1,7 +1,7 @@
 // Package s3 is the source of objects that are created or changed in a bucket:
 // of MinIO, AWS S3, or any other server that speaks S3.
 //
-// # Two ways of seeing
+// # Three ways of seeing
 //
 // Where the server has MinIO's listen API, a stream of notifications makes an
 // upload an event at once. Beside it runs a listing that is compared with what
@@ -16,7 +16,11 @@
 // listing takes more than a twentieth of that time, and tries the stream again
 // every minute.
 //
-// Both ways build the event from the same description (key, size, etag,
+// Notifications that S3 or MinIO push to the ingest listener are hints: the
+// bucket is asked for the key, because such notifications come late, twice and
+// in any order, and do not say all that a listing does.
+//
+// All ways build the event from the same description (key, size, etag,
 // version, modification time in milliseconds), so that they agree to the byte,
 // and ask the same memory whether it is new.
 //

@@ -20,6 +20,7 @@ import (
 	"sluice/config"
 	"sluice/event"
 	"sluice/sources"
+	sourcehttp "sluice/sources/http"
 	"sluice/sources/sourcetest"
 )
 
@@ -81,7 +82,8 @@ func (s *server) put(t *testing.T, key, content string) {
 
 // A running source, with what it reports and says.
 type running struct {
-	stop func()
+	stop   func()
+	ingest *sourcehttp.Server // where notifications are pushed to
 
 	mu     sync.Mutex
 	health []string
@@ -146,9 +148,9 @@ func runSource(t *testing.T, s *server, out sources.Out, change func(*Config)) *
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	r := &running{}
+	r := &running{ingest: newIngest(t)}
 	logger := slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	built, err := cfg.Source(sources.Env{Name: "uploads", Logger: logger, Now: time.Now, Report: r.report})
+	built, err := cfg.Source(sources.Env{Name: "uploads", Logger: logger, Now: time.Now, Report: r.report, Ingest: r.ingest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +165,26 @@ func runSource(t *testing.T, s *server, out sources.Out, change func(*Config)) *
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+// newIngest runs an ingest server until the test ends.
+func newIngest(t *testing.T) *sourcehttp.Server {
+	t.Helper()
+	ingest := sourcehttp.NewServer(sourcehttp.Options{Listen: "127.0.0.1:0"})
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := ingest.Listen(ctx); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- ingest.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ingest: %v", err)
+		}
+	})
+	return ingest
 }
 
 func subjects(events []event.Event) []string {

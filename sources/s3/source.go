@@ -45,6 +45,11 @@ func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if env.Report == nil {
 		env.Report = func(error) {}
 	}
+	if c.Notify != nil {
+		if err := c.Notify.Permit(env); err != nil {
+			return nil, err
+		}
+	}
 	return &source{cfg: *c, env: env}, nil
 }
 
@@ -75,7 +80,12 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 	if s.cfg.Listen == auto {
 		r.workers.Go(func() { r.listen(ctx) })
 	}
-	return ignoreEnd(ctx, r.loop(ctx))
+	if s.cfg.Notify != nil {
+		r.workers.Go(func() { r.serveNotifications(ctx) })
+	}
+	err = r.loop(ctx)
+	close(r.over)
+	return ignoreEnd(ctx, err)
 }
 
 // ignoreEnd turns the errors that come from the end of ctx into none.
@@ -106,6 +116,11 @@ type run struct {
 	opened   chan struct{} // the stream of notifications is open, or known to be of no use
 	held     atomic.Bool   // the server has the listen API, but no timely notifications
 	overflow atomic.Bool   // a notification was dropped
+	pushes   chan push
+	asked    sequencers
+	failed   chan error    // pushes cannot be taken
+	over     chan struct{} // closed when loop has ended
+	away     atomic.Bool   // nothing can be published
 	pages    chan page     // of the listing under way; nil for none
 	began    time.Time     // by the server's clock, when it began
 	started  time.Time     // the same by this machine's
@@ -124,6 +139,10 @@ func newRun(s *source, server *client, known *memory) *run {
 		source: s, server: server, memory: known,
 		notes:  make(chan note, maxNotes),
 		opened: make(chan struct{}, 1),
+		pushes: make(chan push),
+		asked:  sequencers{},
+		failed: make(chan error, 1),
+		over:   make(chan struct{}),
 		next:   time.NewTimer(0),
 		pause:  newBackoff(maxRetry),
 	}
@@ -157,6 +176,9 @@ func (r *run) loop(ctx context.Context) error {
 			err = r.page(ctx, p)
 		case first := <-r.readyNotes():
 			err = r.take(ctx, first)
+		case first := <-r.readyPushes():
+			err = r.takePushes(ctx, first)
+		case err = <-r.failed:
 		}
 		if err != nil {
 			return err
@@ -252,10 +274,12 @@ func (r *run) persist(ctx context.Context, write func() error) error {
 		return err
 	}, backoff.WithContext(newBackoff(maxRetry), ctx), func(err error, _ time.Duration) {
 		r.busError = err
+		r.away.Store(true)
 		r.report()
 	})
 	if err == nil && r.busError != nil {
 		r.busError = nil
+		r.away.Store(false)
 		r.report()
 	}
 	return err
