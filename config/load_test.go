@@ -93,7 +93,7 @@ admin: {listen: "127.0.0.1:4801", unsafe_no_auth: false}`
 		file.Path, file.Dir = "", ""
 		file.Sources[0].Pos, file.Functions[0].Pos, file.Triggers[0].Pos = Pos{}, Pos{}, Pos{}
 	}
-	if diff := cmp.Diff(short, long, cmp.AllowUnexported(Secret{}, callSection{})); diff != "" {
+	if diff := cmp.Diff(short, long, cmp.AllowUnexported(Secret{}, callSection{}, Start{})); diff != "" {
 		t.Errorf("the defaults differ (-left out +written):\n%s", diff)
 	}
 }
