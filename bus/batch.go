@@ -18,9 +18,10 @@ import (
 // A batcher stores messages in a stream: one atomic batch at a time, because
 // two at once are slower than one after the other.
 type batcher struct {
-	js   jetstream.JetStream
-	line *lifeline
-	log  *slog.Logger
+	js    jetstream.JetStream
+	line  *lifeline
+	space *space // nil on a cluster
+	log   *slog.Logger
 	// replicated: the stream is on several servers.
 	replicated bool
 

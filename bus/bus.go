@@ -52,6 +52,9 @@ type Options struct {
 	// MaxEventSize is the most that one event may have, data and attributes, in
 	// bytes; 1 MiB by default.
 	MaxEventSize int
+	// MinFree is how many bytes stay free on the disk of Dir, 256 MiB by default:
+	// below it events are refused, so that the ledger and letters can be written.
+	MinFree int64
 	// Duplicates is how long an event's id is remembered; two minutes by default.
 	Duplicates time.Duration
 
@@ -78,6 +81,7 @@ func (o Options) withDefaults() Options {
 	o.LedgerBytes = orDefault(o.LedgerBytes, gib)
 	o.LetterBytes = orDefault(o.LetterBytes, gib)
 	o.StateBytes = orDefault(o.StateBytes, 64<<20)
+	o.MinFree = orDefault(o.MinFree, defaultMinFree)
 	o.MaxEventSize = orDefault(o.MaxEventSize, 1<<20)
 	o.Duplicates = orDefault(o.Duplicates, 2*time.Minute)
 	o.ConnectWithin = orDefault(o.ConnectWithin, 10*time.Second)
@@ -115,6 +119,7 @@ func (o Options) validate() error {
 		{"letters", o.LetterBytes, 1 << 20},
 		{"state", o.StateBytes, 1 << 16},
 		{"event", int64(o.MaxEventSize), 1 << 10},
+		{"free space", o.MinFree, 1 << 20},
 	} {
 		if limit.value < limit.min {
 			problems = append(problems, fmt.Errorf("bus: %d bytes for %s are too few: at least %d", limit.value, limit.name, limit.min))
@@ -138,6 +143,7 @@ type Bus struct {
 	names        Names
 	log          *slog.Logger
 	server       *embedded // nil on a cluster
+	space        *space    // nil on a cluster
 	conn         *nats.Conn
 	js           jetstream.JetStream
 	events       jetstream.Stream
@@ -186,7 +192,7 @@ func (b *Bus) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.server = server
+		b.server, b.space = server, newSpace(b.options.Dir, b.options.MinFree)
 		b.warnOfSpace(ctx)
 	}
 	if err := b.connect(ctx); err != nil {
@@ -207,7 +213,7 @@ func (b *Bus) open(ctx context.Context) error {
 }
 
 func (b *Bus) newBatcher() *batcher {
-	return &batcher{js: b.js, line: &b.line, log: b.log, replicated: b.options.Replicas > 1}
+	return &batcher{js: b.js, line: &b.line, space: b.space, log: b.log, replicated: b.options.Replicas > 1}
 }
 
 // Close stores what is waiting to be published, refuses more, ends all

@@ -73,6 +73,13 @@ func headerSize(header nats.Header) int {
 
 func messageSize(msg *nats.Msg) int { return len(msg.Subject) + headerSize(msg.Header) + len(msg.Data) }
 
+func sizeOf(messages []*nats.Msg) (size int64) {
+	for _, msg := range messages {
+		size += int64(messageSize(msg))
+	}
+	return size
+}
+
 // A stored is a message as it was read.
 type stored struct {
 	subject  string

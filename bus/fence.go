@@ -69,6 +69,11 @@ func (b *Bus) writeFenced(ctx context.Context, f *fence, subject string, content
 	if !b.conn.IsConnected() {
 		return fmt.Errorf("%w: not connected", event.ErrUnavailable)
 	}
+	size := int64(len(content)) + sizeOf(messages)
+	if err := b.space.admit(size); err != nil {
+		return err
+	}
+	defer b.space.done(size)
 	if !f.known {
 		last, err := b.lastMessage(ctx, b.names.Events, subject)
 		if err != nil {

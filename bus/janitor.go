@@ -83,6 +83,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ticker.C:
+		case <-j.bus.room():
 		case <-ctx.Done():
 			return nil
 		}
@@ -198,7 +199,7 @@ func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, o
 func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState, objects uint64) (uint64, error) {
 	j.sweeper.forget(state.FirstSeq)
 	goal := j.sweeper.goal(state.FirstSeq, objects)
-	if limit := uint64(j.options.MaxBytes); state.Bytes > limit {
+	if limit := j.limit(state.Bytes); state.Bytes > limit {
 		// A sixteenth more, so that not every pass has to purge.
 		excess := state.Bytes - limit + limit/16
 		share := float64(excess) / float64(state.Bytes)
@@ -213,6 +214,16 @@ func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState, objects
 	}
 	young, err := j.bus.firstSince(ctx, j.bus.names.Events, oldest, state.LastSeq+1)
 	return max(goal, young), err
+}
+
+// limit is how many bytes the events may take that take held now: less when
+// the disk has not enough room.
+func (j *Janitor) limit(held uint64) uint64 {
+	most, short := uint64(j.options.MaxBytes), uint64(j.bus.space.short())
+	if short == 0 {
+		return most
+	}
+	return min(most, held-min(held, short))
 }
 
 // firstSince returns the sequence of the first message of a stream that is not

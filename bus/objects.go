@@ -84,6 +84,11 @@ func (s *objects) put(ctx context.Context, data []byte) (*event.Large, error) {
 		return nil, fmt.Errorf("%w: waiting to store an object: %w", event.ErrUnavailable, err)
 	}
 	defer s.turn.Release(1)
+	size := int64(len(data))
+	if err := s.batcher.space.admit(size); err != nil {
+		return nil, err
+	}
+	defer s.batcher.space.done(size)
 	large := event.NewLarge(generationOf(s.now()), sha256.Sum256(data), len(data))
 	for range fenceTries {
 		err := s.batcher.storeAlone(ctx, s.chunks(large, data)).err

@@ -94,8 +94,12 @@ func (p *publisher) publish(ctx context.Context, messages []*nats.Msg) ([]outcom
 	if err := p.room.Acquire(ctx, c.weight); err != nil {
 		return nil, fmt.Errorf("%w: waiting for room to publish: %w", event.ErrUnavailable, err)
 	}
-	if !p.enqueue(items) {
+	if err := p.space.admit(c.weight); err != nil {
 		p.room.Release(c.weight)
+		return nil, err
+	}
+	if !p.enqueue(items) {
+		p.release(c)
 		return nil, fmt.Errorf("%w: it is closed", event.ErrUnavailable)
 	}
 	select {
@@ -104,6 +108,12 @@ func (p *publisher) publish(ctx context.Context, messages []*nats.Msg) ([]outcom
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: waiting for the acknowledgement: %w", event.ErrUnavailable, ctx.Err())
 	}
+}
+
+// release gives back the room that a call has taken.
+func (p *publisher) release(c *call) {
+	p.room.Release(c.weight)
+	p.space.done(c.weight)
 }
 
 func (p *publisher) enqueue(items []item) bool {
@@ -208,7 +218,7 @@ func (p *publisher) commit(ctx context.Context, group []item) (told int) {
 	for i, it := range group {
 		it.call.outcomes[it.index] = outcomes[index[i]]
 		if it.call.remaining--; it.call.remaining == 0 {
-			p.room.Release(it.call.weight)
+			p.release(it.call)
 			close(it.call.done)
 			told++
 		}

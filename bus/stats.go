@@ -51,18 +51,12 @@ func (b *Bus) streamStats(ctx context.Context, name string) (StreamStats, error)
 	}, nil
 }
 
-// minFree is how much space a disk must have for the bus to be healthy: the
-// server stops for good when a write fails.
-const minFree = 64 << 20
-
 // Healthy returns nil when events can be stored: the server is there, the
 // stream of events answers a message as it would one to be stored, and the disk
 // has room.
 func (b *Bus) Healthy(ctx context.Context) error {
-	if b.server != nil {
-		if free, err := freeSpace(b.options.Dir); err == nil && free < minFree {
-			return fmt.Errorf("%w: the disk of %s has %d bytes left, at least %d are needed", event.ErrUnavailable, b.options.Dir, free, minFree)
-		}
+	if err := b.space.check(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -76,6 +76,9 @@ type Bus struct {
 	MaxBytes Size `yaml:"max_bytes"`
 	// MaxAge is how long events are kept that nothing needs. Default: 7d.
 	MaxAge Duration `yaml:"max_age"`
+	// MinFree is how much of the disk of Dir stays free: below it events are
+	// refused. Default: 256MiB.
+	MinFree Size `yaml:"min_free"`
 	// MaxEvent is the largest event. Default: 1MiB; at most 64MiB.
 	MaxEvent Size `yaml:"max_event"`
 	// MaxLarge bounds the data of events that is kept apart from them, because it
@@ -212,6 +215,7 @@ const (
 	defaultMaxAge      = Duration(7 * 24 * time.Hour)
 	defaultMaxEvent    = Size(1 << 20)
 	defaultMaxLarge    = Size(10 << 30)
+	defaultMinFree     = Size(256 << 20)
 	defaultConcurrency = 10
 	defaultBatch       = 100
 	defaultTimeout     = Duration(30 * time.Second)
@@ -242,6 +246,6 @@ func DefaultRetry() Retry {
 func defaultBus() Bus {
 	return Bus{
 		Replicas: defaultReplicas, Prefix: defaultPrefix,
-		MaxBytes: defaultMaxBytes, MaxAge: defaultMaxAge, MaxEvent: defaultMaxEvent, MaxLarge: defaultMaxLarge,
+		MaxBytes: defaultMaxBytes, MaxAge: defaultMaxAge, MaxEvent: defaultMaxEvent, MaxLarge: defaultMaxLarge, MinFree: defaultMinFree,
 	}
 }

@@ -79,7 +79,7 @@ functions: {work: {http: {url: "http://h"}}}
 triggers:
   one: {on: clock, to: work%s}
 `
-	settings := `bus: {dir: ./data, replicas: 1, prefix: sluice, max_bytes: 10GiB, max_age: 7d, max_event: 1MiB, max_large: 10GiB}
+	settings := `bus: {dir: ./data, replicas: 1, prefix: sluice, max_bytes: 10GiB, max_age: 7d, max_event: 1MiB, max_large: 10GiB, min_free: 256MiB}
 ingest: {listen: "127.0.0.1:4800", unsafe_no_auth: false, max_connections: 4096, max_connections_per_address: 1024, header_timeout: 5s, body_timeout: 30s}
 admin: {listen: "127.0.0.1:4801", unsafe_no_auth: false}`
 	limits := `, concurrency: 10, timeout: 30s, retry: {attempts: 5, initial: 1s, max: 5m, max_age: 24h}`

@@ -93,6 +93,12 @@ func (b *Bus) validateLimits() error {
 	if b.MaxLarge < 4*b.MaxEvent || b.MaxLarge < 16<<20 {
 		all = append(all, Invalid("max_large", "expected at least 16MiB, and four times max_event (%s), found %s", b.MaxEvent, b.MaxLarge))
 	}
+	switch {
+	case b.URL != "" && b.MinFree != defaultMinFree:
+		all = append(all, Invalid("min_free", "it is for the disk of an embedded bus, and url names servers with disks of their own: remove one of them"))
+	case b.MinFree < 4<<20:
+		all = append(all, Invalid("min_free", "expected at least 4MiB, for the ledger and letters to go on, found %s", b.MinFree))
+	}
 	if b.MaxAge < Duration(minMaxAge) {
 		all = append(all, Invalid("max_age", "expected at least 5m, found %s", b.MaxAge))
 	}

@@ -91,17 +91,27 @@ var (
 // streamNames are the labels of the streams in the order of bus.Stats.
 var streamNames = [...]string{"events", "ledger", "letters", "objects"}
 
+var (
+	diskFree    = prometheus.NewDesc("sluice_disk_free_bytes", "Bytes that are free on the disk of the embedded bus.", nil, nil)
+	diskMinFree = prometheus.NewDesc("sluice_disk_min_free_bytes", "Bytes that must be free: with less, events are refused.", nil, nil)
+	diskFull    = prometheus.NewDesc("sluice_disk_full", "1 while events are refused because the disk has not enough room.", nil, nil)
+)
+
 // Describe is for prometheus.Collector.
 func (c *busCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- streamMessages
 	to <- streamBytes
 	to <- streamMost
+	to <- diskFree
+	to <- diskMinFree
+	to <- diskFull
 }
 
 // Collect is for prometheus.Collector.
 func (c *busCollector) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
+	c.collectDisk(to)
 	stats, err := c.bus.Stats(ctx)
 	if err != nil {
 		return // the readiness says why
@@ -112,5 +122,22 @@ func (c *busCollector) Collect(to chan<- prometheus.Metric) {
 		} {
 			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), streamNames[i])
 		}
+	}
+}
+
+// collectDisk shows the disk, also when the bus does not answer.
+func (c *busCollector) collectDisk(to chan<- prometheus.Metric) {
+	disk, ok := c.bus.Disk()
+	if !ok {
+		return
+	}
+	full := 0.0
+	if disk.Full {
+		full = 1
+	}
+	for d, v := range map[*prometheus.Desc]float64{
+		diskFree: float64(disk.Free), diskMinFree: float64(disk.MinFree), diskFull: full,
+	} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
 }

@@ -127,7 +127,8 @@ func (s *Service) busOptions() (bus.Options, error) {
 	c := &s.options.File.Bus
 	o := bus.Options{
 		Dir: c.Dir, URL: c.URL, Replicas: c.Replicas, Prefix: c.Prefix, MaxBytes: int64(c.MaxBytes),
-		MaxEventSize: int(c.MaxEvent), ObjectBytes: int64(c.MaxLarge), Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
+		MaxEventSize: int(c.MaxEvent), ObjectBytes: int64(c.MaxLarge), MinFree: int64(c.MinFree),
+		Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
 		Login: bus.Login{
 			User: c.Auth.User, Password: c.Auth.Password.Reveal(), Token: c.Auth.Token.Reveal(),
 			Seed: c.Auth.NKey.Reveal(), Credentials: c.Auth.Creds.Reveal(),
