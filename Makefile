@@ -18,6 +18,7 @@ test: ## Run the tests with the race detector (needs a C compiler)
 
 lint: ## Run the linters and check the formatting
 	go run $(GOLANGCI) run ./...
+	cd integration/compose && go run $(GOLANGCI) run ./...
 
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
@@ -29,6 +30,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 
 integration: ## Kill, stop and load the real program, and test against real servers (once builds a MinIO)
 	go test -tags integration -count=1 -timeout 20m ./integration/...
+	cd integration/compose && go test -tags integration -count=1 -timeout 10m ./...
 
 bench: ## Measure sluice beside the floor, in about two minutes, and write docs/benchmarks.md
 	go run ./integration/bench -events 100000 -seconds 3 -stored 100000 -idle 5s -update docs/benchmarks.md
