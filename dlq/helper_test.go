@@ -120,6 +120,17 @@ func list(t *testing.T, s *dlq.Store, f dlq.Filter) []dlq.Summary {
 func directed(t *testing.T, b *bus.Bus) map[string]int {
 	t.Helper()
 	origins := map[string]int{}
+	for _, entry := range entries(t, b) {
+		if entry.Origin != "" {
+			origins[entry.Origin]++
+		}
+	}
+	return origins
+}
+
+// entries returns what is in the log.
+func entries(t *testing.T, b *bus.Bus) (all []event.Entry) {
+	t.Helper()
 	_, last, err := b.Bounds(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -129,17 +140,13 @@ func directed(t *testing.T, b *bus.Bus) map[string]int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, entry := range stretch.Entries {
-			if entry.Origin != "" {
-				origins[entry.Origin]++
-			}
-		}
+		all = append(all, stretch.Entries...)
 		if stretch.To < from {
 			break
 		}
 		from = stretch.To + 1
 	}
-	return origins
+	return all
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {

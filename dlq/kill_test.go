@@ -24,7 +24,7 @@ func replayInChild(dir string) error {
 	if err != nil {
 		return err
 	}
-	s, err := dlq.Open(ctx, b.JetStream(), dlq.Options{Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: always})
+	s, err := dlq.Open(ctx, b.JetStream(), withHistory(b))
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,13 @@ func TestAReplayIsKilledAgainAndAgain(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
-	makeReplay(t, dir, letters)
+	makeReplay(t, dir, func(_ *bus.Bus, s *dlq.Store) error {
+		for i := range letters {
+			put(t, s, letter(uint64(i+1), "resize"))
+		}
+		_, err := s.Replay(t.Context(), dlq.ReplayRequest{})
+		return err
+	})
 	kills := 0
 	for !childRuns(t, dir, time.Duration(random.Int64N(int64(maxLife)))) {
 		if kills++; kills > 200 {
@@ -77,18 +83,43 @@ func TestAReplayIsKilledAgainAndAgain(t *testing.T) {
 	}
 }
 
-// makeReplay stores letters and a replay of them in a folder.
-func makeReplay(t *testing.T, dir string, letters int) {
+// A replay of history is killed ten times in its midst, and each event that it
+// selects becomes one directed entry (invariants I2 and I3).
+func TestAReplayOfHistoryIsKilledTenTimes(t *testing.T) {
+	const events, perSecond, kills = 5000, 300, 10
+	const maxLife = 400 * time.Millisecond
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	makeReplay(t, dir, func(b *bus.Bus, s *dlq.Store) error {
+		publish(t, b, 1, events)
+		_, err := s.ReplayHistory(t.Context(), dlq.HistoryRequest{Filter: dlq.HistoryFilter{Trigger: "resize", Type: "odd"}, Rate: perSecond})
+		return err
+	})
+	for n := range kills {
+		if childRuns(t, dir, time.Duration(random.Int64N(int64(maxLife)))) {
+			t.Fatalf("the replay has ended after %d kills, seed %d", n, seed)
+		}
+	}
+	if !childRuns(t, dir, time.Minute) {
+		t.Fatal("the replay does not end")
+	}
+	b := openBus(t, bus.Options{Dir: dir})
+	odd(t, b, events)
+	jobs, err := openHistory(t, b).Jobs(t.Context())
+	if err != nil || len(jobs) != 1 || jobs[0].Replayed != events/2 || jobs[0].State != dlq.Finished {
+		t.Errorf("%+v, %v, seed %d", jobs, err, seed)
+	}
+}
+
+// makeReplay lets fill make a replay in a folder.
+func makeReplay(t *testing.T, dir string, fill func(*bus.Bus, *dlq.Store) error) {
 	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := openStore(t, b)
-	for i := range letters {
-		put(t, s, letter(uint64(i+1), "resize"))
-	}
-	if _, err := s.Replay(t.Context(), dlq.ReplayRequest{}); err != nil {
+	if err := fill(b, openHistory(t, b)); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Close(t.Context()); err != nil {

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
@@ -18,62 +17,96 @@ import (
 )
 
 const (
-	// The most letters, and about the most bytes of events, of one batch.
+	// The most entries, and about the most bytes of events, of one batch.
 	maxBatch      = 100
 	maxBatchBytes = 4 << 20
-	// deleters is how many letters are deleted at a time.
-	deleters = 16
 	// retryEvery is the wait after a failure.
 	retryEvery = time.Second
 )
 
-// Run works the jobs, one at a time, those that an earlier run has left first.
-// It blocks until ctx ends, and then returns nil. It returns event.ErrFenced,
-// wrapped, when somebody else works the same job: run it again later.
+// Run works the jobs: those of letters one at a time, the oldest first, and each
+// of history by itself, so that a slow one holds up no other. It blocks until ctx
+// ends, and then returns nil. It returns event.ErrFenced, wrapped, when somebody
+// else works the same job: run it again later.
 func (s *Store) Run(ctx context.Context) error {
-	if err := s.reload(ctx); err != nil {
+	if err := s.reload(ctx); over(ctx) {
+		return nil
+	} else if err != nil {
 		return err
 	}
+	group, working := errgroup.WithContext(ctx)
+	busy := map[string]bool{} // guarded by mu
 	for {
-		j, job := s.nextJob()
-		if j == nil {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-s.wake:
-			}
-			continue
+		for _, lane := range s.idle(busy) {
+			group.Go(func() error { return s.workLane(working, lane, busy) })
 		}
-		s.options.Logger.Info("replay started", slog.String("job", job.ID), slog.Int("letters", job.Total), slog.Uint64("after", job.Handled))
+		select {
+		case <-working.Done():
+			return group.Wait()
+		case <-s.wake:
+		}
+	}
+}
+
+// lane names what is worked one after the other.
+func (j *job) lane() string {
+	if j.Kind == KindHistory {
+		return j.ID
+	}
+	return KindLetters
+}
+
+// idle marks the lanes busy that have jobs and that nobody works, and returns
+// them.
+func (s *Store) idle(busy map[string]bool) (lanes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if lane := j.lane(); j.State == Running && !busy[lane] {
+			busy[lane] = true
+			lanes = append(lanes, lane)
+		}
+	}
+	return lanes
+}
+
+// workLane works the jobs of a lane until there is none left.
+func (s *Store) workLane(ctx context.Context, lane string, busy map[string]bool) error {
+	for !over(ctx) {
+		j, job := s.nextJob(lane, busy)
+		if j == nil {
+			return nil
+		}
+		s.options.Logger.Info("replay started", slog.String("job", job.ID), slog.String("kind", job.Kind), slog.Uint64("after", job.Handled))
 		if err := s.work(ctx, j, job.Rate); err != nil {
 			return fmt.Errorf("working the replay %s: %w", job.ID, err)
 		}
-		if over(ctx) {
-			return nil
-		}
 	}
+	return nil
 }
 
 func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // reload reads the jobs again: an earlier Run may have ended in doubt.
 func (s *Store) reload(ctx context.Context) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+	s.table.Lock()
+	defer s.table.Unlock()
 	return s.load(ctx)
 }
 
-// nextJob returns the oldest job that has not ended.
-func (s *Store) nextJob() (*job, Job) {
+// nextJob returns the oldest job of a lane that has not ended; when there is
+// none the lane is not busy any more.
+func (s *Store) nextJob(lane string, busy map[string]bool) (*job, Job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var next *job
 	for _, j := range s.jobs {
-		if j.State == Running && (next == nil || older(j.Job, next.Job) < 0) {
+		if j.State == Running && j.lane() == lane && (next == nil || older(j.Job, next.Job) < 0) {
 			next = j
 		}
 	}
 	if next == nil {
+		delete(busy, lane)
 		return nil, Job{}
 	}
 	return next, next.snapshot()
@@ -97,13 +130,30 @@ func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
 		case errors.Is(err, event.ErrFenced):
 			return err
 		case err != nil:
-			wait(ctx, j, retryEvery)
+			wait(ctx, nil, retryEvery)
 		case ended:
-			return nil
+			return s.tidy(ctx)
 		default:
-			wait(ctx, j, limiter.ReserveN(s.options.Now(), n).DelayFrom(s.options.Now()))
+			wait(ctx, s.stopOf(j), limiter.ReserveN(s.options.Now(), n).DelayFrom(s.options.Now()))
 		}
 	}
+}
+
+// tidy forgets old jobs after one has ended. That it cannot now is no reason to
+// stop: the end of another one tries again.
+func (s *Store) tidy(ctx context.Context) error {
+	s.table.Lock()
+	defer s.table.Unlock()
+	if err := s.dropOld(ctx); err != nil && !over(ctx) {
+		s.options.Logger.Warn("old replays are kept", slog.String("error", err.Error()))
+	}
+	return nil
+}
+
+func (s *Store) stopOf(j *job) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return j.stop
 }
 
 // report keeps what holds a job up, and logs it when it is new.
@@ -124,8 +174,8 @@ func (s *Store) report(j *job, err error) {
 	}
 }
 
-// wait waits, but not for a job that was cancelled.
-func wait(ctx context.Context, j *job, d time.Duration) {
+// wait waits, but no longer than until stop is closed.
+func wait(ctx context.Context, stop <-chan struct{}, d time.Duration) {
 	if d <= 0 {
 		return
 	}
@@ -133,7 +183,7 @@ func wait(ctx context.Context, j *job, d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-j.stop:
+	case <-stop:
 	case <-timer.C:
 	}
 }
@@ -146,42 +196,55 @@ func batchSize(perSecond float64) int {
 	return max(1, int(perSecond/4))
 }
 
-// advance replays the next letters of a job, n of them, or ends it.
+// advance replays what comes next of a job, n of it, or ends it.
 //
-// The order makes it safe to be killed anywhere. The entries become durable
-// with the list of their letters. Only then are these deleted, and nothing
-// else is done before they are: not the next batch, not another job.
+// The order makes it safe to be killed anywhere. The entries become durable with
+// the position, and the list of letters that they were made of. Only then are
+// these deleted, and nothing else is done before they are: not the next batch,
+// not another job of letters.
 func (s *Store) advance(ctx context.Context, j *job, size int) (n int, ended bool, err error) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+	select {
+	case j.steps <- struct{}{}:
+		defer func() { <-j.steps }()
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+	j.turn.Lock()
+	defer j.turn.Unlock()
 	if j.State != Running {
 		return 0, true, nil
 	}
 	if err := s.resolve(ctx, j); err != nil {
 		return 0, false, err
 	}
-	if err := s.deleteTaken(ctx, j); err != nil {
+	if err := j.kind.settle(ctx, j); err != nil {
 		return 0, false, err
 	}
 	n, err = s.replay(ctx, j, size)
 	if errors.Is(err, event.ErrTooLarge) {
 		n, err = s.replay(ctx, j, 1) // finds out which one it is
 	}
+	if stopped, found := errors.AsType[*stopError](err); found {
+		return 0, true, s.end(ctx, j, Cancelled, stopped.reason)
+	}
 	if err != nil {
 		return 0, false, err
 	}
-	if j.State == Finished {
-		return n, true, s.dropOld(ctx)
-	}
-	return n, false, s.deleteTaken(ctx, j)
+	return n, j.State == Finished, j.kind.settle(ctx, j)
 }
 
-// replay commits one batch of at most size letters; when there is none left,
-// the end of the job.
+// replay commits one batch of at most size entries; when there is none left, the
+// end of the job.
 func (s *Store) replay(ctx context.Context, j *job, size int) (int, error) {
 	b := &batch{next: j.record}
 	b.next.Taken, b.next.Skipped = nil, maps.Clone(j.Skipped)
-	more, err := s.collect(ctx, b, size)
+	more, err := j.kind.collect(ctx, b, size)
+	if err == nil && s.isReleased(j) {
+		err = &stopError{reason: reasonSpace} // what was read may have gaps
+	}
+	if err == nil && len(b.entries) > 0 {
+		err = s.options.Room(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -210,68 +273,6 @@ func (b *batch) skip(reason string) {
 		b.next.Skipped = map[string]int{}
 	}
 	b.next.Skipped[reason]++
-}
-
-// collect reads letters until the batch is full, and tells whether there may
-// be more.
-func (s *Store) collect(ctx context.Context, b *batch, size int) (more bool, err error) {
-	var read error
-	err = s.scan(ctx, &b.next.Filter, b.next.Handled, b.next.Last, func(letter Summary) bool {
-		if len(b.entries) == size || b.bytes >= maxBatchBytes {
-			more = true
-			return false
-		}
-		if read = s.add(ctx, b, &letter); read != nil {
-			return false
-		}
-		b.next.Handled = letter.Sequence
-		return true
-	})
-	return more, errors.Join(err, read)
-}
-
-// unfit returns why a letter cannot be replayed, or "".
-func (s *Store) unfit(letter *Summary) string {
-	switch {
-	case letter.Problem != "":
-		return SkipUnreadable
-	case letter.Reason == ReasonUndecodable:
-		return SkipUndecodable
-	case !s.options.Known(letter.ID.Trigger):
-		return SkipUnknown
-	case !s.options.Settled(letter.ID.String()):
-		return SkipUnsettled
-	}
-	return ""
-}
-
-// add reads one letter and adds its entry to the batch.
-func (s *Store) add(ctx context.Context, b *batch, letter *Summary) error {
-	if reason := s.unfit(letter); reason != "" {
-		b.skip(reason)
-		return nil
-	}
-	msg, err := s.stream.GetMsg(ctx, letter.Sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		b.skip(SkipGone)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading the letter of %s: %w", letter.ID, translate(err))
-	}
-	whole, err := decode(letter.ID, msg.Header, msg.Data)
-	switch {
-	case err != nil:
-		b.skip(SkipUnreadable)
-	case whole.Event == nil:
-		b.skip(SkipUndecodable)
-	default:
-		id := letter.ID.String()
-		b.entries = append(b.entries, event.Directed{Trigger: letter.ID.Trigger, Origin: id, Event: *whole.Event})
-		b.next.Taken = append(b.next.Taken, taken{Sequence: letter.Sequence, ID: id})
-		b.bytes += len(msg.Data)
-	}
-	return nil
 }
 
 // commit makes entries and record durable together, and takes the record over.
@@ -318,70 +319,10 @@ func (s *Store) resolve(ctx context.Context, j *job) error {
 		if err != nil {
 			return err
 		}
-		s.take(j, read.record, stored)
+		s.take(j, read, stored)
 	case !bytes.Equal(stored, j.stored):
 		return fmt.Errorf("the position is neither the old nor the new one: %w", event.ErrFenced)
 	}
 	j.doubt = nil
 	return nil
-}
-
-// deleteTaken deletes the letters whose entries are durable. It may be called
-// again. What an earlier run has taken is deleted only where it still is what
-// the record says.
-func (s *Store) deleteTaken(ctx context.Context, j *job) error {
-	if j.deleted {
-		return nil
-	}
-	if err := s.deleteAll(ctx, j.Taken, j.resumed); err != nil {
-		return err
-	}
-	j.deleted = true
-	return nil
-}
-
-// deleteAll deletes several letters at a time: each waits for the disk.
-func (s *Store) deleteAll(ctx context.Context, all []taken, check bool) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(deleters)
-	for _, t := range all {
-		group.Go(func() error {
-			if err := s.deleteOne(ctx, t, check); err != nil {
-				return fmt.Errorf("deleting the letter of %s: %w", t.ID, translate(err))
-			}
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-func (s *Store) deleteOne(ctx context.Context, t taken, check bool) error {
-	if check {
-		same, err := s.isStill(ctx, t)
-		if err != nil || !same {
-			return err
-		}
-	}
-	err := s.stream.DeleteMsg(ctx, t.Sequence)
-	if err == nil {
-		return nil
-	}
-	// The server has one error for all that may go wrong, also for no message.
-	if same, readErr := s.isStill(ctx, t); readErr == nil && !same {
-		return nil
-	}
-	return err
-}
-
-// isStill tells whether the letter of a delivery is at a position.
-func (s *Store) isStill(ctx context.Context, t taken) (bool, error) {
-	id, err := event.ParseDeliveryID(t.ID)
-	if err != nil {
-		return false, err
-	}
-	msg, err := s.stream.GetMsg(ctx, t.Sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
-	}
-	return err == nil && msg.Subject == subject(s.options.Prefix, id), err
 }

@@ -44,6 +44,17 @@ type Options struct {
 	Settled func(id string) bool
 	// Known tells whether there is a trigger of this name; nil for all.
 	Known func(trigger string) bool
+	// History is the log as replays of history read it, Incarnation its id, and
+	// Select finds what they take. Without these there are none.
+	History     History
+	Incarnation string
+	Select      func(*HistoryFilter) (*Selection, error)
+	// Settle waits until a janitor has ended that has asked for Line before; nil
+	// when there is none.
+	Settle func()
+	// Room returns an error, such as event.ErrFull, when replays should not add
+	// to the log now; nil for always room.
+	Room func(ctx context.Context) error
 	// Logger is where jobs report; nil for nowhere.
 	Logger *slog.Logger
 	// Now is the clock; nil for the system's.
@@ -56,6 +67,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Known == nil {
 		o.Known = func(string) bool { return true }
+	}
+	if o.Settle == nil {
+		o.Settle = func() {}
+	}
+	if o.Room == nil {
+		o.Room = func(context.Context) error { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -73,15 +90,25 @@ type Store struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 
+	// table is held by whoever reads the jobs from the log, makes one, or lets
+	// one end or go on: no other change is missed so. It comes before turns.
+	table sync.Mutex
 	// turn is held by whoever takes letters away: a batch of a replay, a purge,
 	// the end of a job. So no letter is purged between being read for a replay
 	// and being replayed.
 	turn sync.Mutex
+	// historySteps bounds how many batches of history are in memory at a time.
+	letterSteps, historySteps chan struct{}
 	// mu guards jobs and their fields. It is never held during input or output.
-	mu   sync.Mutex
-	jobs map[string]*job
-	wake chan struct{} // has room for one
+	mu     sync.Mutex
+	jobs   map[string]*job
+	coming map[*record]struct{} // records of history that hold it and are about to be stored
+	wake   chan struct{}        // has room for one
 }
+
+// historyBatches is how many batches of history are in memory at a time, however
+// many jobs there are.
+const historyBatches = 2
 
 // Open returns the store of an existing stream. Call Run to work replays.
 func Open(ctx context.Context, js jetstream.JetStream, options Options) (*Store, error) {
@@ -93,7 +120,10 @@ func Open(ctx context.Context, js jetstream.JetStream, options Options) (*Store,
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream of letters: %w", translate(err))
 	}
-	s := &Store{options: options, js: js, stream: stream, jobs: map[string]*job{}, wake: make(chan struct{}, 1)}
+	s := &Store{
+		options: options, js: js, stream: stream, jobs: map[string]*job{}, coming: map[*record]struct{}{}, wake: make(chan struct{}, 1),
+		letterSteps: make(chan struct{}, 1), historySteps: make(chan struct{}, historyBatches),
+	}
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}

@@ -69,6 +69,30 @@ func ParseDeliveryID(text string) (DeliveryID, error) {
 	return id, nil
 }
 
+// An EntryID names one entry of one log for ever.
+type EntryID struct {
+	// Incarnation is the id that the log was given when it was created.
+	Incarnation string
+	// Sequence is the position in the log, from 1.
+	Sequence uint64
+}
+
+// String returns incarnation.sequence. It is never the id of a delivery.
+func (id EntryID) String() string {
+	return id.Incarnation + "." + strconv.FormatUint(id.Sequence, 10)
+}
+
+// ParseEntryID reads what String returns, and nothing else.
+func ParseEntryID(text string) (EntryID, error) {
+	incarnation, number, _ := strings.Cut(text, ".")
+	sequence, err := strconv.ParseUint(number, 10, 64)
+	id := EntryID{Incarnation: incarnation, Sequence: sequence}
+	if err != nil || sequence == 0 || !isToken(incarnation) || id.String() != text {
+		return EntryID{}, fmt.Errorf("%s is not the id of an entry: one is incarnation.sequence, such as kX3vT9.42", quoted(text))
+	}
+	return id, nil
+}
+
 // isToken tells whether text can be one token of a subject: letters, digits, -
 // and _.
 func isToken(text string) bool {

@@ -77,3 +77,25 @@ func TestParseDeliveryIDRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestEntryIDRoundTrip(t *testing.T) {
+	token := rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`)
+	rapid.Check(t, func(t *rapid.T) {
+		id := EntryID{Incarnation: token.Draw(t, "incarnation"), Sequence: rapid.Uint64Min(1).Draw(t, "sequence")}
+		if got, err := ParseEntryID(id.String()); err != nil || got != id {
+			t.Errorf("%v: %v, %v", id, got, err)
+		}
+		if _, err := ParseDeliveryID(id.String()); err == nil {
+			t.Errorf("%v is the id of a delivery too", id)
+		}
+	})
+}
+
+func TestParseEntryIDRefuses(t *testing.T) {
+	for _, text := range []string{"", ".", "a.", ".1", "a.0", "a.01", "a.+1", "a.1.t", "a b.1", "a.1\n"} {
+		want := quoted(text) + " is not the id of an entry: one is incarnation.sequence, such as kX3vT9.42"
+		if _, err := ParseEntryID(text); message(err) != want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

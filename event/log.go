@@ -19,8 +19,8 @@ type Entry struct {
 	// Trigger is set on a directed entry only: the one trigger it is for.
 	Trigger string
 	// Origin is what the entry was made from: the id of the delivery whose letter
-	// a directed entry replays, or which an event is a reply to. It is empty for
-	// what a source has published.
+	// a directed entry replays, or which an event is a reply to; the EntryID of an
+	// event whose history is replayed. It is empty for what a source has published.
 	Origin string
 	// Size is the number of bytes that the stored message occupies in memory.
 	Size int
@@ -44,8 +44,8 @@ type Batch struct {
 // A Directed is an entry to be published for one trigger only.
 type Directed struct {
 	Trigger string
-	// Origin is kept with the entry: the id of the delivery that it replays, or
-	// of what else it was made from.
+	// Origin is kept with the entry: the id of the delivery or entry that it
+	// replays.
 	Origin string
 	Event  Event
 }
