@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -77,6 +76,8 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Observe is called for every outcome; it must not block. It may be nil.
 	Observe func(Observation)
+	// Turns are those in which transforms are evaluated; nil for no bound.
+	Turns *transform.Turns
 	// Core are the limits of the core; their zero values mean the defaults.
 	Core core.Options
 }
@@ -84,16 +85,13 @@ type Options struct {
 // A Router reads the log, matches, and delivers. Make it with New, and run it
 // once.
 type Router struct {
-	options Options
-	logger  *slog.Logger
-	codec   *ledger.Codec
-	inbox   *mailbox[core.Input]
-	queries chan func(*core.Core)
-	started chan struct{}
-	ended   chan struct{}
-	// transforming holds a place for each transform that runs.
-	transforming chan struct{}
-
+	options    Options
+	logger     *slog.Logger
+	codec      *ledger.Codec
+	inbox      *mailbox[core.Input]
+	queries    chan func(*core.Core)
+	started    chan struct{}
+	ended      chan struct{}
 	upcoming   atomic.Pointer[upcoming]
 	configured atomic.Pointer[table]
 	version    atomic.Uint64
@@ -122,7 +120,7 @@ func New(options Options) (*Router, error) {
 	r := &Router{
 		options: options, logger: options.Logger, codec: codec, inbox: newMailbox[core.Input](),
 		queries: make(chan func(*core.Core)), started: make(chan struct{}), ended: make(chan struct{}),
-		observed: map[ledger.Key]about{}, transforming: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		observed: map[ledger.Key]about{},
 	}
 	r.health.set("router", errStarting)
 	if r.metrics, err = newMetrics(r, options.Metrics); err != nil {

@@ -13,9 +13,8 @@ import (
 // errFiltered means that there is nothing to deliver.
 var errFiltered = errors.New("the transform yields nothing")
 
-// transform returns the event that an attempt delivers. As many run at once as
-// there are processors: that bounds the memory of all together. A panic is a
-// failed attempt, not a crash (invariant I7).
+// transform returns the event that an attempt delivers. A panic is a failed
+// attempt, not a crash (invariant I7).
 func (u *run) transform(ctx context.Context, t *Trigger, e *event.Event) (changed *event.Event, err error) {
 	if t.Transform == nil {
 		return e, nil
@@ -27,12 +26,11 @@ func (u *run) transform(ctx context.Context, t *Trigger, e *event.Event) (change
 	}()
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	select {
-	case u.transforming <- struct{}{}:
-		defer func() { <-u.transforming }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("transform: it did not come to its turn: %w", ctx.Err())
+	leave, err := u.options.Turns.Take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("transform: %w", err)
 	}
+	defer leave()
 	changed, err = t.Transform.Apply(ctx, e)
 	switch {
 	case err == nil:

@@ -106,3 +106,29 @@ func TestTransformsKeepTheHops(t *testing.T) {
 		t.Fatal("nothing was delivered")
 	}
 }
+
+// TestAPanicInATransform checks that it is a failed attempt (invariant I7): the
+// delivery ends as a letter, and other triggers go on (invariant I4).
+func TestAPanicInATransform(t *testing.T) {
+	f := newFixture(t)
+	var fine counter
+	broken := trigger("broken", func(context.Context, sinks.Delivery) error {
+		t.Error("what has no transform's result is delivered")
+		return nil
+	})
+	broken.Transform = new(transform.Transform) // of no form: nothing makes it but a mistake of ours
+	r := f.start(broken, trigger("fine", fine.deliver))
+	f.publish("s", 0, 3)
+	eventually(t, "both are settled", func() bool {
+		all, err := r.Triggers(t.Context())
+		return err == nil && all[0].Dead == 3 && all[1].Delivered == 3
+	})
+	r.conserved(t)
+	letter, err := f.letters.Get(t.Context(), event.DeliveryID{Incarnation: f.bus.Incarnation(), Sequence: 1, Trigger: "broken"}.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(letter.Attempts); n != 3 || !strings.HasPrefix(letter.Attempts[0].Error, "transform: it panicked: ") {
+		t.Errorf("the attempts are %+v", letter.Attempts)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/event"
+	"sluice/event/transform"
 )
 
 // A Sink takes attempts. Deliver blocks until the sink has answered or ctx is
@@ -141,4 +142,6 @@ type Env struct {
 	// Egress is how far connections may go where the sink's own section does not
 	// say: the policy of the whole installation, "any" or "public".
 	Egress string
+	// Turns are those in which templates are evaluated; nil for no bound.
+	Turns *transform.Turns
 }

@@ -6,32 +6,87 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/itchyny/gojq"
 )
 
-// place finds the stage of a | b | c in which an expression fails for an event,
-// and the path of what the stage was given. It evaluates the stages one after
-// the other, within the same limits as any evaluation.
-func place(ctx context.Context, source string, in *Input) (stage, input string) {
-	stages := split(source)
-	if len(stages) == 0 {
-		return "", ""
-	}
-	for i := range stages {
-		before := "."
-		if i > 0 {
-			before = strings.Join(stages[:i], " | ")
-		}
-		if n, fails := failingInput(ctx, before, stages[i], in); fails {
-			input = nthPath(ctx, before, n, in)
-			if len(stages) > 1 {
-				stage = stages[i]
+// placeTime bounds how long the search for a place may take.
+const placeTime = time.Second
+
+// place finds the part of an expression that fails for an event, and the path of
+// what the part was given: the stage of a | b | c, and within it the value of an
+// object. It evaluates the parts one after the other, each within the same
+// limits as any evaluation.
+func place(ctx context.Context, source string, in *Input) (part, input string) {
+	ctx, cancel := context.WithTimeout(ctx, placeTime)
+	defer cancel()
+	before := "."
+	for parts := []string{source}; len(parts) > 0; {
+		failing := ""
+		for _, candidate := range parts {
+			stages, stage, n := failingStage(ctx, before, candidate, in)
+			if stage == "" {
+				continue
 			}
-			return stage, input
+			before, failing = strings.Join(append([]string{before}, stages...), " | "), stage
+			input = nthPath(ctx, before, n, in)
+			break
+		}
+		if failing == "" {
+			break
+		}
+		part, parts = failing, open(failing)
+	}
+	if len(split(source)) < 2 && part == whole(source) {
+		part = "" // it is all of the expression
+	}
+	return part, input
+}
+
+// whole returns an expression in the form that its parts have.
+func whole(source string) string {
+	if query, err := gojq.Parse(source); err == nil {
+		return query.String()
+	}
+	return source
+}
+
+// failingStage returns the stage of an expression that fails for one of the
+// results of what is before, the stages before it, and for which result; an
+// empty stage when none does.
+func failingStage(ctx context.Context, before, source string, in *Input) (stages []string, stage string, n int) {
+	stages = split(source)
+	for i := range stages {
+		if n, fails := failingInput(ctx, strings.Join(append([]string{before}, stages[:i]...), " | "), stages[i], in); fails {
+			return stages[:i], stages[i], n
 		}
 	}
-	return "", ""
+	return nil, "", 0
+}
+
+// open returns the parts of an expression that are evaluated for the same input:
+// what is in brackets, or the values of an object.
+func open(source string) []string {
+	query, err := gojq.Parse(source)
+	if err != nil || query.Term == nil || len(query.FuncDefs) > 0 || len(query.Term.SuffixList) > 0 {
+		return nil
+	}
+	switch t := query.Term; {
+	case t.Query != nil:
+		return []string{t.Query.String()}
+	case t.Array != nil && t.Array.Query != nil:
+		return []string{t.Array.Query.String()}
+	case t.Object != nil:
+		var values []string
+		for _, kv := range t.Object.KeyVals {
+			if kv.Val != nil {
+				values = append(values, kv.Val.String())
+			}
+		}
+		return values
+	}
+	return nil
 }
 
 // split returns the stages of an expression; none where one depends on what
@@ -65,9 +120,6 @@ func failingInput(ctx context.Context, before, stage string, in *Input) (n int, 
 
 // nthPath returns the path of the nth result of an expression, when it is one.
 func nthPath(ctx context.Context, expression string, n int, in *Input) string {
-	if expression == "." {
-		return ""
-	}
 	result, found := first(ctx, fmt.Sprintf("[path(%s)][%d]", expression, n), in)
 	keys, isPath := result.([]any)
 	if !found || !isPath || len(keys) == 0 {

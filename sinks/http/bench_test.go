@@ -36,6 +36,14 @@ func BenchmarkDispatch(b *testing.B) {
 			return err
 		})
 	})
+	b.Run("templates", func(b *testing.B) {
+		s := build(b, url+"/{{ .data.key }}", withHeader("X-Id", "{{ .id }}"))
+		a := attempt(sample())
+		inParallel(b, func(ctx context.Context) error {
+			_, err := s.Deliver(ctx, a)
+			return err
+		})
+	})
 	b.Run("net-http", func(b *testing.B) {
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 		defer client.CloseIdleConnections()

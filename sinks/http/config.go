@@ -47,12 +47,13 @@ const (
 
 // Config is the section of the file.
 type Config struct {
-	// URL is where requests go: http or https, with a host.
+	// URL is where requests go: http or https, with a host. Its path and its query
+	// may be a template.
 	URL string `yaml:"url"`
 	// Method is POST or PUT.
 	Method string `yaml:"method"`
 	Mode   Mode   `yaml:"mode"`
-	// Headers are added to each request. Their values may be secrets.
+	// Headers are added to each request. Their values may be secrets, or templates.
 	Headers map[string]config.Secret `yaml:"headers"`
 	Auth    Auth                     `yaml:"auth"`
 	Sign    Sign                     `yaml:"sign"`
@@ -99,7 +100,7 @@ func NewConfig() *Config {
 
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
-	parsed, urlErr := parseURL("url", c.URL)
+	parsed, varying, urlErr := parseAddress("url", c.URL)
 	_, tlsErr := c.TLS.Load()
 	problems := []error{
 		urlErr,
@@ -121,6 +122,29 @@ func (c *Config) Validate() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		problems = append(problems, c.checkHeader(name, c.Headers[name].Reveal()))
+	}
+	return errors.Join(append(problems, c.validateTemplates(varying))...)
+}
+
+// validateTemplates refuses templates where there is no event, or more than
+// one.
+func (c *Config) validateTemplates(u *urlTemplate) error {
+	v, err := c.variable(nil, u)
+	if v == nil || err != nil {
+		return err
+	}
+	var problems []error
+	if c.Mode == Batch {
+		const one = "found {{, and a batch is one request for several events: write it without a template, or another mode"
+		if u != nil {
+			problems = append(problems, config.Invalid("url", one))
+		}
+		for _, h := range v.headers {
+			problems = append(problems, config.Invalid("headers."+h.name, one))
+		}
+	}
+	if c.Handshake != nil && u != nil {
+		problems = append(problems, config.Invalid("url", "found {{, and handshake asks one URL for its permission: write it without a template, or leave handshake out"))
 	}
 	return errors.Join(problems...)
 }
@@ -213,12 +237,16 @@ func (c *Config) checkHeader(name, value string) error {
 
 // checkValue names no part of the value: it may be a secret.
 func checkValue(key, value string) error {
-	for i := range len(value) {
-		if b := value[i]; b < ' ' && b != '\t' || b == 0x7f {
-			return config.Invalid(key, "found the control character %q at byte %d of the value; leave it out", b, i)
-		}
+	if i := controlIn(value); i >= 0 {
+		return config.Invalid(key, "found the control character %q at byte %d of the value; leave it out", value[i], i)
 	}
 	return nil
+}
+
+// controlIn returns where a header's value has a character that none may have
+// (RFC 9110, section 5.5), or -1.
+func controlIn(value string) int {
+	return strings.IndexFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 func (a Auth) validate() error {

@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sluice/event"
+	"sluice/event/transform"
 	"sluice/sinks"
 )
 
@@ -47,6 +48,7 @@ type sink struct {
 	matrix   *matrix
 	allowed  *permission // nil when nobody is asked
 	replier  *replier    // nil when answers are not published
+	variable *variable   // nil when each request is the same but for its event
 	keep     int         // bytes of an answer's body
 }
 
@@ -54,7 +56,7 @@ var _ sinks.Closer = (*sink)(nil)
 
 // newSink builds the sink of a valid configuration.
 func newSink(c *Config, env sinks.Env) (*sink, error) {
-	parsed, err := parseURL("url", c.URL)
+	parsed, varying, err := parseAddress("url", c.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +72,9 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 		}
 	}
 	s := &sink{mode: c.Mode, pool: p, matrix: c.Status.matrix(), keep: int(c.MaxResponse)}
+	if s.variable, err = c.variable(env.Turns, varying); err != nil {
+		return nil, err
+	}
 	s.allowed = newPermission(c.Handshake)
 	if c.Replies() {
 		s.replier = &replier{name: env.Name, maxHops: c.MaxHops}
@@ -104,7 +109,9 @@ func (s *sink) fillTemplate(c *Config, u *url.URL) {
 	h.SetHost(u.Host)
 	h.SetUserAgent(userAgent)
 	for name, value := range c.Headers {
-		h.Set(name, value.Reveal())
+		if !transform.IsTemplate(value.Reveal()) {
+			h.Set(name, value.Reveal())
+		}
 	}
 	if c.Handshake != nil {
 		h.Set(headerOrigin, c.Handshake.Origin)
@@ -154,9 +161,16 @@ func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Respon
 }
 
 func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery) (sinks.Response, error) {
+	made, err := s.variable.fill(ctx, d.Event)
+	if err != nil {
+		return sinks.Response{}, err
+	}
 	var replies []event.Event
 	response, err := s.request(ctx, d.ID,
-		func(req *fasthttp.Request) { s.encode(req, a, d) },
+		func(req *fasthttp.Request) {
+			s.variable.set(&req.Header, made)
+			s.encode(req, a, d)
+		},
 		func(resp *fasthttp.Response, cut bool) (err error) {
 			if err = s.settle(resp); err == nil {
 				replies, err = s.replier.events(resp, cut, d)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,9 @@ import (
 	"sluice/config"
 	"sluice/dlq"
 	"sluice/event"
+	"sluice/event/transform"
 	"sluice/router"
+	"sluice/sinks"
 	"sluice/sources"
 	sourcehttp "sluice/sources/http"
 )
@@ -62,6 +65,7 @@ type Service struct {
 	ingest   *sourcehttp.Server
 	admin    *admin.Server
 	sources  *supervisor
+	turns    *transform.Turns // of all transforms and templates
 
 	ready  chan struct{}
 	served bool // the ingest server has run, and has closed its listener
@@ -87,7 +91,9 @@ func Open(ctx context.Context, options Options) (*Service, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	s := &Service{options: options, logger: options.Logger, ready: make(chan struct{})}
+	s := &Service{
+		options: options, logger: options.Logger, ready: make(chan struct{}), turns: transform.NewTurns(runtime.GOMAXPROCS(0)),
+	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
@@ -164,8 +170,11 @@ func (s *Service) knows(trigger string) bool {
 	})
 }
 
+// sinkEnv is what all sinks are given.
+func (s *Service) sinkEnv() sinks.Env { return sinks.Env{Logger: s.logger, Turns: s.turns} }
+
 func (s *Service) openRouter(context.Context) error {
-	made, err := wire(s.options.File, nil, s.options.Now(), s.logger)
+	made, err := wire(s.options.File, nil, s.options.Now(), s.sinkEnv())
 	if err != nil {
 		return err
 	}
@@ -173,7 +182,7 @@ func (s *Service) openRouter(context.Context) error {
 	s.router, err = router.New(router.Options{
 		Log: s.bus, Ledger: s.bus, Letters: s.letters, Replies: &replies{bus: s.bus, accepted: s.accepted()},
 		Incarnation: s.bus.Incarnation(), Triggers: made.triggers,
-		Logger: s.logger, Drain: s.options.Drain, Metrics: s.registry, Observe: s.options.Observe,
+		Logger: s.logger, Drain: s.options.Drain, Metrics: s.registry, Observe: s.options.Observe, Turns: s.turns,
 	})
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
@@ -359,7 +368,7 @@ func (s *Service) Reload(ctx context.Context, file *config.File) (Changes, error
 	if err != nil {
 		return changes, err
 	}
-	made, err := wire(file, before, s.options.Now(), s.logger)
+	made, err := wire(file, before, s.options.Now(), s.sinkEnv())
 	if err != nil {
 		return changes, err
 	}

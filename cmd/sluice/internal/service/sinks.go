@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -75,9 +74,10 @@ func (l *lentSink) closeIdle() {
 // function's are shared by its triggers.
 type sinkSet map[string]*lentSink
 
-// buildSinks makes the sinks of a file. Those of the set before that have not
-// changed are kept.
-func buildSinks(file *config.File, before sinkSet, logger *slog.Logger) (sinkSet, error) {
+// buildSinks makes the sinks of a file, with what env has for all. Those of the
+// set before that have not changed are kept.
+func buildSinks(file *config.File, before sinkSet, env sinks.Env) (sinkSet, error) {
+	env.Egress = file.Egress
 	next := sinkSet{}
 	var problems []error
 	add := func(key, name string, wanted config.Sink) {
@@ -85,7 +85,8 @@ func buildSinks(file *config.File, before sinkSet, logger *slog.Logger) (sinkSet
 			next[key] = old
 			return
 		}
-		made, err := newSink(name, wanted, file.Egress, logger)
+		env.Name = name
+		made, err := newSink(wanted, env)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", key, err))
 			return
@@ -110,16 +111,16 @@ func buildSinks(file *config.File, before sinkSet, logger *slog.Logger) (sinkSet
 func functionKey(name string) string { return fmt.Sprintf("function %q", name) }
 func triggerKey(name string) string  { return fmt.Sprintf("trigger %q", name) }
 
-func newSink(name string, wanted config.Sink, egress string, logger *slog.Logger) (*lentSink, error) {
+func newSink(wanted config.Sink, env sinks.Env) (*lentSink, error) {
 	section, ok := wanted.Section.(sinks.Config)
 	if !ok {
 		return nil, fmt.Errorf("its kind %q is no sink", wanted.Kind)
 	}
-	inner, err := section.Sink(sinks.Env{Name: name, Logger: logger, Egress: egress})
+	inner, err := section.Sink(env)
 	if err != nil {
 		return nil, err
 	}
-	return &lentSink{inner: inner, config: wanted, egress: egress, closed: make(chan struct{})}, nil
+	return &lentSink{inner: inner, config: wanted, egress: env.Egress, closed: make(chan struct{})}, nil
 }
 
 // of returns the sink of a trigger.

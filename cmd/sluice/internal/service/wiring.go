@@ -3,7 +3,6 @@ package service
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"sluice/router"
 	"sluice/router/core"
 	"sluice/router/pattern"
+	"sluice/sinks"
 )
 
 // A wiring is what the triggers of one configuration were made into. It is not
@@ -27,12 +27,12 @@ type wiring struct {
 
 // wire makes the triggers of a file. It keeps the sinks of before, which may be
 // nil, where they have not changed.
-func wire(file *config.File, before *wiring, now time.Time, logger *slog.Logger) (*wiring, error) {
+func wire(file *config.File, before *wiring, now time.Time, env sinks.Env) (*wiring, error) {
 	var old sinkSet
 	if before != nil {
 		old = before.sinks
 	}
-	made, err := buildSinks(file, old, logger)
+	made, err := buildSinks(file, old, env)
 	if err != nil {
 		return nil, err
 	}
