@@ -25,8 +25,10 @@ const (
 	// server takes unless it is told otherwise.
 	chunkSize = 512 << 10
 	// chunksAtOnce is how many messages are asked for in one request. The server
-	// sends them without waiting.
+	// sends them without waiting, and cuts a connection off that lets 64 MiB wait:
+	// so no more than readsAtOnce objects are read at a time.
 	chunksAtOnce = 8
+	readsAtOnce  = 4
 	// objectPace is the slowest disk, in bytes a second, that is waited for.
 	objectPace = 2 << 20
 	// generationTime is how long the same data is the same object.
@@ -44,11 +46,12 @@ type objects struct {
 	bus     *Bus
 	batcher *batcher
 	turn    *semaphore.Weighted // held while an object is stored: one at a time
+	reading *semaphore.Weighted // held while one is read: readsAtOnce of them
 	now     func() time.Time
 }
 
 func newObjects(b *Bus) *objects {
-	return &objects{bus: b, batcher: b.newBatcher(), turn: semaphore.NewWeighted(1), now: steadyClock()}
+	return &objects{bus: b, batcher: b.newBatcher(), turn: semaphore.NewWeighted(1), reading: semaphore.NewWeighted(readsAtOnce), now: steadyClock()}
 }
 
 // steadyClock returns the wall clock as it was now, and goes on without its
@@ -130,6 +133,10 @@ func (b *Bus) Body(ctx context.Context, large *event.Large) ([]byte, error) {
 }
 
 func (s *objects) get(ctx context.Context, large *event.Large) ([]byte, error) {
+	if err := s.reading.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("%w: waiting to read it: %w", event.ErrUnavailable, err)
+	}
+	defer s.reading.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout+patience(large.Size))
 	defer cancel()
 	ctx, release := s.bus.line.hold(ctx)

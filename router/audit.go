@@ -2,12 +2,14 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/ledger"
+	"sluice/router/pattern"
 )
 
 // An Audit says whether every matched delivery is accounted for (invariant I2).
@@ -143,7 +145,7 @@ func (a *auditor) rematch(ctx context.Context) error {
 		if batch.To < from {
 			return nil
 		}
-		matched, err := a.table.match(batch.Entries, a.loader(ctx))
+		matched, err := a.table.match(batch.Entries, a.judgeable(ctx))
 		if err != nil {
 			return err
 		}
@@ -156,6 +158,19 @@ func (a *auditor) rematch(ctx context.Context) error {
 		from = batch.To + 1
 	}
 	return nil
+}
+
+// judgeable returns a loader that has data of no kind for what is lost: what was
+// matched before that cannot be matched again.
+func (a *auditor) judgeable(ctx context.Context) pattern.Loader {
+	load := a.loader(ctx)
+	return func(large *event.Large) ([]byte, error) {
+		data, err := load(large)
+		if errors.Is(err, event.ErrLost) {
+			return nil, nil
+		}
+		return data, err
+	}
 }
 
 func (a *auditor) check(e *core.Entry) {

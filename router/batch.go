@@ -22,6 +22,7 @@ type Batch struct {
 type gathering struct {
 	alone   []core.Start // suspects, which go out by themselves
 	waiting []gathered   // the oldest first
+	bytes   int64        // of data that is kept apart, of those that wait
 	active  atomic.Int64 // attempts under way
 }
 
@@ -46,6 +47,7 @@ func (u *run) take(ctx context.Context, s core.Start) {
 		g.alone = append(g.alone, s)
 	} else {
 		g.waiting = append(g.waiting, gathered{Start: s, at: u.clock.now()})
+		g.bytes += weigh(&s)
 	}
 }
 
@@ -66,7 +68,7 @@ func (u *run) send(ctx context.Context) (next time.Time) {
 }
 
 // sendOf starts what one trigger has room for. A batch is due when it is whole,
-// when its first delivery has waited for the window, and when no more can come
+// in deliveries or in bytes, when its first delivery has waited for the window, and when no more can come
 // to it before something of the trigger has ended: then it is smaller.
 func (u *run) sendOf(ctx context.Context, id uint32, g *gathering, now time.Time) (next time.Time) {
 	limit, batch := int64(1), Batch{}
@@ -83,20 +85,31 @@ func (u *run) sendOf(ctx context.Context, id uint32, g *gathering, now time.Time
 			g.alone = g.alone[1:]
 		case len(g.waiting) == 0:
 			return time.Time{}
-		case len(g.waiting) < size && now.Before(g.waiting[0].at.Add(batch.Window)) && !u.hasty && !u.core.Full(id):
+		case len(g.waiting) < size && g.bytes <= modest && now.Before(g.waiting[0].at.Add(batch.Window)) && !u.hasty && !u.core.Full(id):
 			return g.waiting[0].at.Add(batch.Window)
 		default:
-			n := fitting(g.waiting, min(size, len(g.waiting)))
-			starts := make([]core.Start, n)
-			for i := range starts {
-				starts[i] = g.waiting[i].Start
-			}
-			clear(g.waiting[:n])
-			g.waiting = g.waiting[n:]
-			u.startBatch(ctx, g, starts)
+			u.startBatch(ctx, g, g.next(size))
 		}
 	}
 	return time.Time{}
+}
+
+// next removes the deliveries of the next batch from those that wait: size at
+// most, and no more than are modest together, but one at least.
+func (g *gathering) next(size int) []core.Start {
+	starts, bytes := make([]core.Start, 0, min(size, len(g.waiting))), int64(0)
+	for i := range g.waiting[:cap(starts)] {
+		weight := weigh(&g.waiting[i].Start)
+		if i > 0 && bytes+weight > modest {
+			break
+		}
+		bytes += weight
+		starts = append(starts, g.waiting[i].Start)
+	}
+	clear(g.waiting[:len(starts)])
+	g.waiting = g.waiting[len(starts):]
+	g.bytes -= bytes
+	return starts
 }
 
 func (u *run) startBatch(ctx context.Context, g *gathering, starts []core.Start) {

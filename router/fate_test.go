@@ -44,7 +44,10 @@ func (l *ledgerWith) AppendSnapshot(ctx context.Context, claim string, expect ui
 
 func (f *fixture) startOn(o router.Options) *running {
 	f.t.Helper()
-	o.Log, o.Incarnation = f.bus, f.bus.Incarnation()
+	if o.Log == nil {
+		o.Log = f.bus
+	}
+	o.Incarnation = f.bus.Incarnation()
 	r, err := router.New(o)
 	if err != nil {
 		f.t.Fatal(err)

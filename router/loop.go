@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/ledger"
@@ -32,7 +30,7 @@ type run struct {
 	fatal   chan error
 	wait    sync.WaitGroup
 
-	held      *semaphore.Weighted   // bytes of data that is kept apart
+	held      hold
 	gathering map[uint32]*gathering // by trigger
 	hasty     bool                  // batches do not wait for more
 
@@ -80,7 +78,7 @@ func (r *Router) newRun(ctx context.Context, state *ledger.State, last uint64) (
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
 		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),
-		ahead: make(chan struct{}, window), held: semaphore.NewWeighted(wholeMost), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
+		ahead: make(chan struct{}, window), held: newHold(modestMost, bulkyMost), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
 	}
 	r.inbox.put(in)
 	u.announce(done)

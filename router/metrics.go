@@ -17,6 +17,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	batches  *prometheus.HistogramVec
 	replies  *prometheus.CounterVec
+	held     prometheus.Gauge
 }
 
 // newMetrics registers the metrics, or returns nil without a registerer.
@@ -42,8 +43,11 @@ func newMetrics(r *Router, to prometheus.Registerer) (*metrics, error) {
 		replies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_replies_total", Help: "Events that were published because a delivery was answered with them.",
 		}, []string{"trigger"}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sluice_large_held_bytes", Help: "Bytes of large payloads that are held for attempts.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.events, m.outcomes, m.seconds, m.batches, m.replies, &standings{router: r}} {
+	for _, c := range []prometheus.Collector{m.events, m.outcomes, m.seconds, m.batches, m.replies, m.held, &standings{router: r}} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -67,6 +71,13 @@ func (m *metrics) attempted(t *Trigger, deliveries int) {
 func (m *metrics) replied(trigger string, events int) {
 	if m != nil {
 		m.replies.WithLabelValues(trigger).Add(float64(events))
+	}
+}
+
+// hold counts bytes of large payloads that are held, or no longer.
+func (m *metrics) hold(bytes int64) {
+	if m != nil {
+		m.held.Add(float64(bytes))
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"sluice/event"
 	"sluice/event/transform"
@@ -51,11 +50,11 @@ type Trigger struct {
 	// Buffer is how many events wait in memory for an attempt: 1,024 by default.
 	Buffer int
 	Retry  core.RetryPolicy
-
-	held *semaphore.Weighted // bytes of data that is kept apart
 	// ReplyAs is the name under which events are published that the sink answers
 	// with; empty when it answers with none.
 	ReplyAs string
+
+	held hold
 }
 
 // Options are what a router is made of.

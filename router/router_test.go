@@ -66,7 +66,13 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	b, err := bus.Open(t.Context(), bus.Options{Dir: t.TempDir()})
+	return newFixtureWith(t, bus.Options{})
+}
+
+func newFixtureWith(t *testing.T, o bus.Options) *fixture {
+	t.Helper()
+	o.Dir = t.TempDir()
+	b, err := bus.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

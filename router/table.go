@@ -11,8 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/pattern"
@@ -100,9 +98,7 @@ func (t *Trigger) setDefaults() {
 	if t.Buffer == 0 {
 		t.Buffer = 1024
 	}
-	if t.held == nil {
-		t.held = semaphore.NewWeighted(wholeShare)
-	}
+	t.held = newHold(modestShare, bulkyShare)
 	if t.Retry.Attempts == 0 {
 		t.Retry.Attempts = 5
 	}
@@ -209,10 +205,7 @@ func (t *table) matchOne(e *event.Entry, load pattern.Loader, found []int, numbe
 	case e.Event.Large != nil:
 		doc := pattern.FromStored(e.Event, load)
 		found = t.index.MatchDoc(e.Source, doc, found)
-		if err := doc.LoadError(); errors.Is(err, event.ErrLost) {
-			e.Err = err
-			return found, append(numbers, t.numbers[unroutable]), nil
-		} else if err != nil {
+		if err := doc.LoadError(); err != nil {
 			return found, numbers, err
 		}
 	default:

@@ -6,22 +6,42 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"sluice/event"
 	"sluice/router/core"
 	"sluice/router/pattern"
 	"sluice/sinks"
 )
 
+// Data that is kept apart from its events is held while it is delivered, and
+// that is bounded. Attempts with up to modest bytes and those with more have
+// their own bounds: no large file keeps small ones waiting. One trigger may hold
+// a part of each, so that one whose sink hangs leaves room for the others: of
+// the larger, room for the largest event that there is.
 const (
-	// wholeMost is how many bytes of data that is kept apart from its events are
-	// held at once for attempts, and wholeShare how many of them by one trigger. A
-	// single event that has more is held by itself.
-	wholeMost  = event.MaxSize
-	wholeShare = wholeMost / 2
+	modest                  = 16 << 20
+	modestMost, modestShare = 128 << 20, 32 << 20
+	bulkyMost, bulkyShare   = 2 * event.MaxSize, event.MaxSize
 	// wholeAgain is when a delivery is attempted again whose data could not be
 	// had.
 	wholeAgain = time.Second
 )
+
+// A hold bounds the bytes of data that attempts hold.
+type hold struct{ modest, bulky *semaphore.Weighted }
+
+func newHold(modest, bulky int64) hold {
+	return hold{modest: semaphore.NewWeighted(modest), bulky: semaphore.NewWeighted(bulky)}
+}
+
+// of returns what bounds attempts of a weight.
+func (h hold) of(weight int64) *semaphore.Weighted {
+	if weight > modest {
+		return h.bulky
+	}
+	return h.modest
+}
 
 // loader returns what patterns load data with.
 func (r *Router) loader(ctx context.Context) pattern.Loader {
@@ -37,22 +57,9 @@ func weigh(s *core.Start) int64 {
 	return entry.Event.Large.Size
 }
 
-// fitting returns how many of the first n deliveries fit together into what one
-// trigger may hold, one at least.
-func fitting(waiting []gathered, n int) int {
-	held := int64(0)
-	for i := range n {
-		if held += weigh(&waiting[i].Start); held > wholeShare && i > 0 {
-			return i
-		}
-	}
-	return n
-}
-
-// reserve waits until the data of an attempt may be held, first within the share
-// of its trigger, then within what all may hold. A trigger whose sink hangs leaves
-// half of it to the others; several such, or one with events of more than that,
-// leave nothing until their attempts time out. It fails when ctx ends.
+// reserve waits until the data of an attempt may be held: within the share of its
+// trigger first, so that a trigger which waits for itself is in nobody's way. It
+// fails when ctx ends.
 func (u *run) reserve(ctx context.Context, t *Trigger, starts []core.Start) (release func(), err error) {
 	weight := int64(0)
 	for i := range starts {
@@ -61,15 +68,16 @@ func (u *run) reserve(ctx context.Context, t *Trigger, starts []core.Start) (rel
 	if weight == 0 || t == nil {
 		return func() {}, nil
 	}
-	share, all := min(weight, wholeShare), min(weight, wholeMost)
-	if err := t.held.Acquire(ctx, share); err != nil {
+	share, all := t.held.of(weight), u.held.of(weight)
+	if err := share.Acquire(ctx, weight); err != nil {
 		return nil, err
 	}
-	if err := u.held.Acquire(ctx, all); err != nil {
-		t.held.Release(share)
+	if err := all.Acquire(ctx, weight); err != nil {
+		share.Release(weight)
 		return nil, err
 	}
-	return func() { u.held.Release(all); t.held.Release(share) }, nil
+	u.metrics.hold(weight)
+	return func() { u.metrics.hold(-weight); all.Release(weight); share.Release(weight) }, nil
 }
 
 // whole returns an event with its data. Data that is lost ends the delivery; when
@@ -78,7 +86,11 @@ func (u *run) whole(ctx context.Context, e *event.Event) (*event.Event, error) {
 	if e.Large == nil {
 		return e, nil
 	}
-	data, err := u.options.Log.Body(ctx, e.Large)
+	var data []byte
+	err := guarded(func() (err error) {
+		data, err = u.options.Log.Body(ctx, e.Large)
+		return err
+	})
 	switch {
 	case errors.Is(err, event.ErrLost):
 		return nil, sinks.Permanent(err)

@@ -36,6 +36,7 @@ type payload struct {
 	binary string // data_base64
 	err    error  // why data that should be JSON cannot be looked into
 	failed error  // why data that is kept apart could not be loaded
+	lost   bool   // it will never be: err says why
 }
 
 // FromJSON reads an event as it stands: any JSON object.
@@ -58,11 +59,13 @@ func FromJSON(raw []byte) (*Doc, error) {
 func FromEvent(e *event.Event) *Doc { return &Doc{event: e} }
 
 // FromStored is an event whose data may be kept apart. It is loaded when a
-// pattern looks into it; LoadError must be asked afterwards.
+// pattern looks into it; LoadError must be asked afterwards. Data that is lost,
+// of which the loader returns event.ErrLost, matches whatever is asked of it:
+// nobody can tell that it did not.
 func FromStored(e *event.Event, load Loader) *Doc { return &Doc{event: e, load: load} }
 
-// LoadError says why data that a pattern has asked for could not be loaded: then
-// no verdict on the event means anything.
+// LoadError says why data that a pattern has asked for could not be loaded now:
+// then no verdict on the event means anything.
 func (d *Doc) LoadError() error {
 	if p := d.data.Load(); p != nil {
 		return p.failed
@@ -142,7 +145,10 @@ func (load Loader) payload(e *event.Event) *payload {
 		return unloaded(errors.New("the data is kept apart from the event"))
 	}
 	data, err := load(e.Large)
-	if err != nil {
+	switch {
+	case errors.Is(err, event.ErrLost):
+		return &payload{err: err, lost: true}
+	case err != nil:
 		return unloaded(err)
 	}
 	return readPayload(&event.Event{DataContentType: e.DataContentType, Data: data})

@@ -30,10 +30,12 @@ func (b *branch) matches(doc *Doc) bool {
 
 // attribute matches the fields at or below one name of the top of an event.
 func (m *matcher) attribute(n *node, doc *Doc) bool {
-	if n.key == "data" {
+	if n.key == "data" || n.key == "data_base64" && doc.payload().lost {
 		p := doc.payload()
 		m.tree = p.tree
 		switch {
+		case p.lost:
+			return true
 		case p.err != nil:
 			return false
 		case p.tree == nil:
