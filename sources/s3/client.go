@@ -17,7 +17,7 @@ const (
 	headerTimeout = 30 * time.Second
 	// bodyTimeout is how long an answer may stay silent in its middle.
 	bodyTimeout = 30 * time.Second
-	pageSize    = 1000
+	pageObjects = 1000
 )
 
 // A client asks the server about one bucket.
@@ -93,22 +93,26 @@ func (c *client) versioning(ctx context.Context) (versioning, error) {
 	return hidden, err
 }
 
-// list calls yield with every object whose key has the prefix, versions of one
-// key from the oldest to the newest, until it returns false.
+// list calls yield with every object whose key has the prefix, by key, versions
+// and delete markers of one key from the oldest to the newest, until it returns
+// false. A listing that is not by key is an error.
 func (c *client) list(ctx context.Context, v versioning, prefix string, yield func(object) bool) error {
 	owner := false
 	options := minio.ListObjectsOptions{
-		Prefix: prefix, Recursive: true, MaxKeys: pageSize, FetchOwner: &owner,
+		Prefix: prefix, Recursive: true, MaxKeys: pageObjects, FetchOwner: &owner,
 		WithVersions: v == versioned, ReverseVersions: v == versioned,
 	}
+	last := ""
 	for info := range c.api.ListObjectsIter(ctx, c.cfg.Bucket, options) {
 		if info.Err != nil {
 			return info.Err
 		}
-		if info.IsDeleteMarker {
-			continue
+		if info.Key < last {
+			return &unsortedError{first: last, second: info.Key}
 		}
+		last = info.Key
 		found := newObject(info.Key, info.ETag, info.VersionID, info.Size, info.LastModified)
+		found.marker = info.IsDeleteMarker
 		if v != versioned {
 			found = found.unversioned()
 		}

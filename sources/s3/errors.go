@@ -19,6 +19,14 @@ var (
 	errNoListen = errors.New("the server does not know the listen API")
 )
 
+// An unsortedError says that a listing is not in the order of keys: what is
+// missing in it cannot be told from what is yet to come.
+type unsortedError struct{ first, second string }
+
+func (e *unsortedError) Error() string {
+	return fmt.Sprintf("it is listed out of order (%q comes after %q)", e.second, e.first)
+}
+
 // code returns the S3 error code of err, or "".
 func code(err error) string { return response(err).Code }
 
@@ -46,6 +54,9 @@ func unsupported(err error) bool {
 // explain adds to err what the user can do about it.
 func (c *client) explain(err error) error {
 	cfg := c.cfg
+	if _, ok := errors.AsType[*unsortedError](err); ok {
+		return fmt.Errorf("bucket %q at %s cannot be compared with what is known, as S3's directory buckets cannot: use a bucket that is listed by key: %w", cfg.Bucket, cfg.Endpoint, err)
+	}
 	switch code(err) {
 	case minio.NoSuchBucket:
 		return fmt.Errorf("bucket %q does not exist at %s: create it, or correct bucket: %w", cfg.Bucket, cfg.Endpoint, err)

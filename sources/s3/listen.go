@@ -33,8 +33,9 @@ const (
 // A note is what one notification says.
 type note struct {
 	object object
-	// vague means that the notification lacks what a listing would say, or that
-	// its key may be encoded: the key is to be looked up.
+	// vague means that the notification lacks what a listing would say, that its
+	// key may be encoded, or that it tells of a removal, which may have been
+	// followed by an upload: the bucket is to be asked.
 	vague bool
 }
 
@@ -113,7 +114,7 @@ func (c *client) listenURL(ctx context.Context) (*url.URL, error) {
 		"prefix": {c.cfg.Prefix},
 		"suffix": {c.cfg.Suffix},
 		"ping":   {strconv.Itoa(pingSeconds)},
-		"events": uploads(),
+		"events": append(uploads(), removedNames()...),
 	}
 	if !c.anonymous() {
 		return c.api.Presign(ctx, http.MethodGet, c.cfg.Bucket, "", urlExpiry, query)
@@ -161,16 +162,25 @@ func uploads() []string {
 	}
 }
 
+// removedNames returns the notifications that mean that content is gone.
+func removedNames() []string {
+	return []string{
+		string(notification.ObjectRemovedDelete),
+		string(notification.ObjectRemovedDeleteMarkerCreated),
+	}
+}
+
 // note reads one record; false means that it is none of ours.
 func (c *client) note(record *notification.Event) (note, bool) {
 	stored := record.S3.Object
-	if !slices.Contains(uploads(), record.EventName) || record.S3.Bucket.Name != c.cfg.Bucket || stored.Key == "" {
+	created, removed := slices.Contains(uploads(), record.EventName), slices.Contains(removedNames(), record.EventName)
+	if (!created && !removed) || record.S3.Bucket.Name != c.cfg.Bucket || stored.Key == "" {
 		return note{}, false
 	}
 	modified, ok := sequencerTime(stored.Sequencer)
 	found := note{
 		object: newObject(stored.Key, stored.ETag, stored.VersionID, stored.Size, modified),
-		vague:  !ok || stored.ETag == "" || strings.ContainsAny(stored.Key, "%+"),
+		vague:  removed || !ok || stored.ETag == "" || strings.ContainsAny(stored.Key, "%+"),
 	}
 	return found, found.vague || c.wants(stored.Key)
 }

@@ -36,7 +36,8 @@ func TestNotes(t *testing.T) {
 	}{
 		{"whole", func(*notification.Event) {}, whole, true},
 		{"other bucket", func(e *notification.Event) { e.S3.Bucket.Name = "other" }, note{}, false},
-		{"removal", func(e *notification.Event) { e.EventName = "s3:ObjectRemoved:Delete" }, note{}, false},
+		{"removal", func(e *notification.Event) { e.EventName = "s3:ObjectRemoved:Delete" }, note{object: whole.object, vague: true}, true},
+		{"access", func(e *notification.Event) { e.EventName = "s3:ObjectAccessed:Get" }, note{}, false},
 		{"tags", func(e *notification.Event) { e.EventName = "s3:ObjectCreated:PutTagging" }, note{}, false},
 		{"no key", func(e *notification.Event) { e.S3.Object.Key = "" }, note{}, false},
 		{"other prefix", func(e *notification.Event) { e.S3.Object.Key = "out/a.jpg" }, note{object: newObject("out/a.jpg", "e", "v", 3, at)}, false},

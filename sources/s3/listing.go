@@ -13,13 +13,13 @@ const listShare = 20
 // A page is one step of a listing: its beginning, a part of its objects, or
 // its end.
 type page struct {
-	begins  bool
-	bucket  versioning
-	clock   time.Time     // the server's, at the beginning
-	ahead   time.Duration // of this machine's clock
-	objects []object
-	ends    bool
-	err     error // with ends
+	begins bool
+	bucket versioning
+	clock  time.Time     // the server's, at the beginning
+	ahead  time.Duration // of this machine's clock
+	view   view
+	ends   bool
+	err    error // with ends
 }
 
 // list starts a listing, or has another follow the one under way, which may
@@ -72,21 +72,32 @@ func (r *run) scanPages(ctx context.Context, send func(page) bool) error {
 	if !send(page{begins: true, bucket: bucket, clock: clock, ahead: clock.Sub(now)}) {
 		return ctx.Err()
 	}
-	var objects []object
-	err = r.server.list(ctx, bucket, r.cfg.Prefix, func(o object) bool {
+	return r.scanObjects(ctx, bucket, send)
+}
+
+// scanObjects sends the objects in views of about a thousand, none of which
+// ends within the versions of a key.
+func (r *run) scanObjects(ctx context.Context, bucket versioning, send func(page) bool) error {
+	v := view{listing: true}
+	flush := func(to string) bool {
+		v.to, v.at = to, r.env.Now()
+		sent := send(page{view: v})
+		v = view{from: to, listing: true}
+		return sent
+	}
+	err := r.server.list(ctx, bucket, r.cfg.Prefix, func(o object) bool {
 		if !r.server.wants(o.key) {
 			return true
 		}
-		objects = append(objects, o)
-		if len(objects) < pageSize {
-			return true
+		n := len(v.objects)
+		if n >= pageObjects && v.objects[n-1].key != o.key && !flush(v.objects[n-1].key+"\x00") {
+			return false
 		}
-		sent := send(page{objects: objects})
-		objects = nil
-		return sent
+		v.objects = append(v.objects, o)
+		return true
 	})
-	if err == nil && len(objects) > 0 {
-		send(page{objects: objects})
+	if err == nil {
+		flush(endKey)
 	}
 	return err
 }
@@ -100,19 +111,20 @@ func (r *run) page(ctx context.Context, p page) error {
 	case p.ends:
 		return r.listingEnds(ctx, p.err)
 	}
-	return r.learn(ctx, p.objects)
+	return r.compare(ctx, p.view)
 }
 
 func (r *run) listingBegins(p page) {
 	r.bucket, r.began = p.bucket, p.clock
 	r.memory.adjust(p.ahead)
-	r.memory.beginListing()
+	r.memory.beginListing(p.bucket == hidden)
 	r.ready = true
 }
 
 func (r *run) listingEnds(ctx context.Context, err error) error {
 	r.pages = nil
 	if err != nil {
+		r.memory.abandonListing()
 		r.listError = r.server.explain(err)
 		r.report()
 		r.next.Reset(min(r.pause.NextBackOff(), time.Duration(r.cfg.Interval)))
@@ -124,7 +136,7 @@ func (r *run) listingEnds(ctx context.Context, err error) error {
 	r.listError = nil
 	r.report()
 	r.pause.Reset()
-	r.logger().Debug("the bucket is listed", slog.Int("objects", r.memory.seen.size))
+	r.logger().Debug("the bucket is listed", slog.Int("objects", r.memory.objects()))
 	r.next.Reset(r.untilNext())
 	return nil
 }

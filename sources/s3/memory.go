@@ -3,7 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -12,84 +12,82 @@ import (
 )
 
 const (
-	rootShard = "root"
-
-	// maxEvents keeps a batch far from the store's limit on bytes: an event of
-	// the longest key has about 8 KiB.
+	// maxEvents and maxWeight (in bytes of what is stored for them) keep a batch
+	// far from the store's limit on bytes: an event of the longest key has about
+	// 8 KiB.
 	maxEvents = 500
-	// maxRootIDs keeps the root below half of the largest cursor.
-	maxRootIDs = 16_000
-	// foldCost stands for the fixed cost of a fold, in bytes written.
-	foldCost = 512 << 10
+	maxWeight = 128 << 10
 	// rootAge is how old the root's time of the last listing may become while
 	// nothing happens, because writing it at every listing would fill the log.
 	rootAge = time.Hour
 )
 
-func baseShard(i int) string { return fmt.Sprintf("base-%02d", i) }
-
-// A memory is the durable set of what is known. It is kept like a log-structured
-// tree of two levels: the root cursor moves in one batch with the events of the
-// new objects and lists their identities; a fold moves these into the base
-// cursors and empties the root. A fold is made when the roots written since the
-// last one have cost as many bytes as it will. The known set is the union of
-// all cursors, so that a crash between two writes of a fold loses nothing.
+// A memory decides what is new and what is gone, by comparing what the bucket
+// shows with the catalog, and publishes it.
 type memory struct {
-	out      sources.Out
-	bucket   string
-	seen     seen
-	root     root
-	exists   bool      // the root has been stored
-	stored   time.Time // root.listed as stored
-	rootCost int       // bytes of roots written since the last fold
-	removed  int       // dropped since the last fold
+	catalog
+	bucket string
+	wants  func(key string) bool
+	recent recent
+	// passed holds the keys that were found changed by other ways while a
+	// listing is under way: what it says of them may be older.
+	passed map[string]bool
 }
 
-// recall reads the cursors. A new scope makes the memory incomplete again:
-// what the new scope shows and was there at the last listing is old.
-func recall(ctx context.Context, out sources.Out, bucket string, scope uint64) (*memory, error) {
-	m := &memory{out: out, bucket: bucket, root: root{scope: scope}}
-	data, err := out.Cursor(ctx, rootShard)
-	if err != nil || len(data) == 0 {
-		return m, err
+// A view is all that the bucket has, at one moment, of the keys from from up
+// to, and without, to: by key, and of each key from the oldest to the newest.
+type view struct {
+	from, to string
+	objects  []object
+	at       time.Time
+	listing  bool // it is a part of the listing under way
+}
+
+// keyView is the view of one key.
+func keyView(key string, objects []object, at time.Time) view {
+	return view{from: key, to: key + "\x00", objects: objects, at: at}
+}
+
+// A step is one change to be made.
+type step struct {
+	entry
+	quiet bool      // it is no event
+	stale bool      // what is known is newer, and stays
+	at    time.Time // when it was found to be gone
+}
+
+// recall reads what is known. In a new scope it is incomplete again: what the
+// new scope shows and was there at the last listing is old.
+func recall(ctx context.Context, out sources.Out, bucket string, in scope, wants func(string) bool) (*memory, error) {
+	m := &memory{catalog: catalog{out: out, root: root{scope: in}}, bucket: bucket, wants: wants}
+	if err := m.load(ctx); err != nil {
+		return nil, err
 	}
-	if m.root, err = decodeRoot(data); err != nil {
-		return nil, damaged(rootShard, err)
-	}
-	for i := range bases {
-		if err := m.recallBase(ctx, i); err != nil {
-			return nil, err
-		}
-	}
-	m.seen.add(m.root.ids...)
-	m.exists, m.stored = true, m.root.listed
-	if m.root.scope != scope {
-		m.rescope(scope)
+	before := m.root.scope
+	m.root.scope = in
+	switch {
+	case !m.exists || m.former:
+	case before.bucket != in.bucket:
+		m.forget()
+	case before.filter != in.filter:
+		m.incomplete()
 	}
 	return m, nil
 }
 
-func (m *memory) recallBase(ctx context.Context, i int) error {
-	data, err := m.out.Cursor(ctx, baseShard(i))
-	if err != nil {
-		return err
-	}
-	if err := m.seen.load(i, data); err != nil {
-		return damaged(baseShard(i), err)
-	}
-	return nil
-}
-
-func damaged(shard string, err error) error {
-	return fmt.Errorf("the cursor %q of what is known cannot be read: %w", shard, err)
-}
-
-func (m *memory) rescope(scope uint64) {
+// incomplete has the next listing find out what is old.
+func (m *memory) incomplete() {
 	if m.root.complete {
 		m.root.since = m.root.listed
 	}
 	m.root.complete = false
-	m.root.scope = scope
+}
+
+// forget drops all that is known.
+func (m *memory) forget() {
+	m.incomplete()
+	m.root.pages, m.root.changes, m.weight, m.cached = nil, nil, 0, nil
+	m.unsaved = true
 }
 
 // start stores, once, from when on objects are new: from now on, by this
@@ -103,7 +101,7 @@ func (m *memory) start(ctx context.Context, now time.Time, everything bool) erro
 		m.root.since, m.root.local = time.Time{}, false
 	}
 	m.root.listed = m.root.since
-	return m.writeRoot(ctx, nil, nil)
+	return m.save(ctx)
 }
 
 // adjust brings the moment of the first start to the server's clock, which is
@@ -115,140 +113,256 @@ func (m *memory) adjust(ahead time.Duration) {
 	}
 }
 
-// learn publishes the objects that are neither known nor old, in their order,
-// and remembers them all. After an error it can be called again with the same.
-func (m *memory) learn(ctx context.Context, objects []object) (published int, err error) {
-	fresh := m.fresh(objects)
-	for len(fresh) > 0 {
-		n := min(len(fresh), maxEvents)
-		if err := m.publish(ctx, fresh[:n]); err != nil {
-			return published, err
-		}
-		published += n
-		fresh = fresh[n:]
-		if err := m.foldIfDue(ctx); err != nil {
-			return published, err
-		}
-	}
-	return published, nil
-}
-
-// fresh returns the objects that are to become events, each once.
-func (m *memory) fresh(objects []object) []object {
-	var fresh []object
-	var taken map[identity]bool
-	for _, o := range objects {
-		id := o.identity()
-		switch {
-		case m.seen.mark(id) || taken[id]:
-		case m.old(o):
-			m.seen.add(id)
-		default:
-			if taken == nil {
-				taken = map[identity]bool{}
-			}
-			taken[id] = true
-			fresh = append(fresh, o)
-		}
-	}
-	sortVersions(fresh)
-	return fresh
-}
-
-// sortVersions orders neighbours of one key from the oldest to the newest, as
-// not every server lists them the other way round.
-func sortVersions(objects []object) {
-	for from := 0; from < len(objects); {
-		to := from + 1
-		for to < len(objects) && objects[to].key == objects[from].key {
-			to++
-		}
-		slices.SortStableFunc(objects[from:to], func(a, b object) int { return a.modified.Compare(b.modified) })
-		from = to
-	}
-}
-
-func (m *memory) old(o object) bool {
+func (m *memory) old(o *object) bool {
 	return !m.root.complete && o.modified.Before(m.root.since)
 }
 
-func (m *memory) publish(ctx context.Context, objects []object) error {
-	ids := make([]identity, len(objects))
-	events := make([]event.Event, len(objects))
-	for i, o := range objects {
-		var err error
-		if events[i], err = o.event(m.bucket); err != nil {
-			return err
+// learn publishes the objects that are new, in their order. They may come late:
+// nothing follows from what is not among them. After an error it can be called
+// again with the same.
+func (m *memory) learn(ctx context.Context, objects []object) error {
+	var steps []step
+	latest := map[slot]object{}
+	for i := range objects {
+		o := objects[i]
+		known, found := latest[o.slot()]
+		if !found {
+			var err error
+			if known, found, err = m.lookup(ctx, o.slot()); err != nil {
+				return err
+			}
 		}
-		ids[i] = o.identity()
-	}
-	if err := m.writeRoot(ctx, ids, events); err != nil {
-		return err
-	}
-	m.seen.add(ids...)
-	return nil
-}
-
-func (m *memory) writeRoot(ctx context.Context, ids []identity, events []event.Event) error {
-	data := m.root.encode(ids...)
-	if err := m.out.PublishAt(ctx, rootShard, data, events...); err != nil {
-		return err
-	}
-	m.root.ids = append(m.root.ids, ids...)
-	m.exists, m.stored = true, m.root.listed
-	m.rootCost += len(data)
-	return nil
-}
-
-// beginListing starts to watch what is still there.
-func (m *memory) beginListing() { m.seen.begin() }
-
-// endListing drops what a complete listing has not found. began is when, by
-// the server's clock, it began.
-func (m *memory) endListing(ctx context.Context, began time.Time) error {
-	m.removed += m.seen.prune()
-	first := !m.root.complete
-	m.root.complete, m.root.listed = true, began
-	switch {
-	case first || m.removed > max(1000, m.seen.size/4):
-		return m.fold(ctx)
-	case began.Sub(m.stored) > rootAge:
-		return m.writeRoot(ctx, nil, nil)
-	}
-	return nil
-}
-
-func (m *memory) foldIfDue(ctx context.Context) error {
-	if len(m.root.ids) < maxRootIDs && m.rootCost < foldCost+m.seen.size*identitySize {
-		return nil
-	}
-	return m.fold(ctx)
-}
-
-// fold stores the bases that have changed and then, and only then, empties the
-// root.
-func (m *memory) fold(ctx context.Context) error {
-	for i := range m.seen.shards {
-		if !m.seen.shards[i].dirty {
+		if (found && known.same(&o)) || m.recent.has(&o) {
 			continue
 		}
-		data, err := m.seen.encode(i)
+		s := step{entry: entry{object: o}, quiet: m.old(&o), stale: found && known.modified.After(o.modified)}
+		if !s.stale {
+			latest[o.slot()] = o
+		}
+		steps = append(steps, s)
+	}
+	return m.make(ctx, steps, true)
+}
+
+// compare publishes in what the view differs from what is known. After an error
+// it can be called again with the same view.
+func (m *memory) compare(ctx context.Context, v view) error {
+	for v.from < v.to {
+		steps, rest, err := m.diff(ctx, v)
 		if err != nil {
 			return err
 		}
-		if err := m.out.PublishAt(ctx, baseShard(i), data); err != nil {
+		if err := m.make(ctx, steps, !v.listing); err != nil {
 			return err
 		}
-		m.seen.shards[i].dirty = false
+		v = rest
 	}
-	emptied := m.root
-	emptied.ids = nil
-	if err := m.out.PublishAt(ctx, rootShard, emptied.encode()); err != nil {
+	return nil
+}
+
+// diff returns the steps that bring what is known to what the view shows, and
+// the rest of the view when they are many.
+func (m *memory) diff(ctx context.Context, v view) (steps []step, rest view, err error) {
+	next, stop := iter.Pull2(m.known(ctx, v.from, v.to))
+	defer stop()
+	k, err, more := next()
+	var known []object
+	for (more || len(v.objects) > 0) && err == nil {
+		key := k.key
+		if len(v.objects) > 0 && (!more || v.objects[0].key < key) {
+			key = v.objects[0].key
+		}
+		if v.from = key; len(steps) >= maxEvents {
+			return steps, v, nil
+		}
+		for known = known[:0]; more && err == nil && k.key == key; k, err, more = next() {
+			known = append(known, k)
+		}
+		n := sameKey(v.objects)
+		if len(v.objects) == 0 || v.objects[0].key != key {
+			n = 0
+		}
+		if behind := v.listing && m.passed[key]; err == nil && !behind {
+			steps = m.compareKey(steps, known, v.objects[:n], v.at)
+		}
+		v.objects = v.objects[n:]
+	}
+	v.from = v.to
+	return steps, v, err
+}
+
+// sameKey returns how many objects have the key of the first one.
+func sameKey(objects []object) int {
+	n := 0
+	for n < len(objects) && objects[n].key == objects[0].key {
+		n++
+	}
+	return n
+}
+
+// compareKey appends the steps for one key, of which known is in the order of
+// slots.
+func (m *memory) compareKey(steps []step, known, shown []object, at time.Time) []step {
+	left := make([]bool, len(known)) // true for what is not gone
+	first := len(steps)
+	for i := range shown {
+		o := &shown[i]
+		n, found := slices.BinarySearchFunc(known, o.version, func(k object, version string) int {
+			return slot{version: k.version}.compare(slot{version: version})
+		})
+		if found {
+			left[n] = true
+		}
+		if !found || !known[n].same(o) {
+			steps = append(steps, step{entry: entry{object: *o}, quiet: m.old(o) || m.recent.has(o)})
+		}
+	}
+	// Not every server lists the versions of a key in order.
+	slices.SortStableFunc(steps[first:], func(a, b step) int { return a.modified.Compare(b.modified) })
+	for n := range known {
+		if !left[n] {
+			steps = append(steps, step{
+				entry: entry{object: known[n], gone: true}, at: at,
+				quiet: known[n].marker || !m.wants(known[n].key),
+			})
+		}
+	}
+	return steps
+}
+
+// make publishes the steps and makes what they say known. While a listing is
+// under way, those that come from elsewhere are kept from it.
+func (m *memory) make(ctx context.Context, steps []step, elsewhere bool) error {
+	for {
+		// First, because an earlier one may have failed.
+		if err := m.foldIfDue(ctx); err != nil || len(steps) == 0 {
+			return err
+		}
+		n := batch(steps)
+		if err := m.makeBatch(ctx, steps[:n]); err != nil {
+			return err
+		}
+		for i := range steps[:n] {
+			if elsewhere && m.passed != nil {
+				m.passed[steps[i].key] = true
+			}
+		}
+		steps = steps[n:]
+	}
+}
+
+// batch returns how many of the steps are made at once.
+func batch(steps []step) int {
+	weight := 0
+	for n := range min(len(steps), maxEvents) {
+		weight += steps[n].weight()
+		if n > 0 && weight > maxWeight {
+			return n
+		}
+	}
+	return min(len(steps), maxEvents)
+}
+
+func (m *memory) makeBatch(ctx context.Context, steps []step) error {
+	var changes []entry
+	var events []event.Event
+	for i := range steps {
+		s := &steps[i]
+		if !s.stale {
+			changes = append(changes, s.entry)
+		}
+		if s.quiet {
+			continue
+		}
+		e, err := s.event(m.bucket)
+		if err != nil {
+			return err
+		}
+		events = append(events, e)
+	}
+	if err := m.change(ctx, changes, events); err != nil {
 		return err
 	}
-	m.root, m.exists, m.stored = emptied, true, emptied.listed
-	m.rootCost, m.removed = 0, 0
+	for i := range steps {
+		if s := &steps[i]; !s.quiet && !s.gone {
+			m.recent.add(&s.object)
+		}
+	}
 	return nil
+}
+
+// event returns the event of a step that is one.
+func (s *step) event(bucket string) (event.Event, error) {
+	if s.gone {
+		return s.removal(bucket, s.at)
+	}
+	return s.object.event(bucket)
+}
+
+// beginListing starts to watch what changes beside a listing. Where versions
+// are hidden and were not before, or the other way round, all would look new.
+func (m *memory) beginListing(hidden bool) {
+	if m.root.hidden != hidden {
+		m.root.hidden = hidden
+		if m.objects() > 0 {
+			m.forget()
+		}
+	}
+	m.passed = map[string]bool{}
+}
+
+// abandonListing ends a listing that is not complete.
+func (m *memory) abandonListing() { m.passed = nil }
+
+// endListing ends a complete listing; began is when, by the server's clock, it
+// began.
+func (m *memory) endListing(ctx context.Context, began time.Time) error {
+	m.passed = nil
+	first := !m.root.complete
+	m.root.complete, m.root.listed = true, began
+	var err error
+	switch {
+	case first:
+		err = m.fold(ctx)
+	case m.unsaved || began.Sub(m.stored) > rootAge:
+		err = m.save(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return m.tidy(ctx)
+}
+
+// maxRecent is how many uploads are known by more than what their slot holds now.
+const maxRecent = 16_384
+
+// recent holds the identities of what was published last, so that a late
+// notification of what has been overwritten or removed since is not taken for
+// something new.
+type recent struct {
+	ids   map[identity]bool
+	order []identity
+	next  int // to be replaced
+}
+
+func (r *recent) has(o *object) bool { return r.ids[o.identity()] }
+
+func (r *recent) add(o *object) {
+	id := o.identity()
+	if r.ids[id] {
+		return
+	}
+	if r.ids == nil {
+		r.ids = map[identity]bool{}
+	}
+	if len(r.order) < maxRecent {
+		r.order = append(r.order, id)
+	} else {
+		delete(r.ids, r.order[r.next])
+		r.order[r.next] = id
+		r.next = (r.next + 1) % maxRecent
+	}
+	r.ids[id] = true
 }
 
 // final tells whether publishing again cannot help.

@@ -15,27 +15,33 @@ import (
 )
 
 // The types of the events. A listing cannot tell how an object was written, so
-// both ways go by its etag: that of a multi-part upload ends in "-" and the
+// all ways go by its etag: that of a multi-part upload ends in "-" and the
 // number of parts.
 const (
 	TypePut       = "s3.object.created.put"
 	TypeMultipart = "s3.object.created.complete-multipart-upload"
+	// TypeRemoved is for an object without versions, or one version, that is not
+	// there any more.
+	TypeRemoved = "s3.object.removed.delete"
+	// TypeMarker is for an object that is hidden by a delete marker.
+	TypeMarker = "s3.object.removed.delete-marker-created"
 )
 
 // timeLayout is RFC 3339 with the milliseconds that S3 listings have.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// An object is the description of one upload on which both ways of seeing
-// agree.
+// An object is the description of one upload, or of one delete marker, on which
+// all ways of seeing agree.
 type object struct {
 	key      string
 	etag     string // without quotes
 	version  string // empty in a bucket without versioning
 	size     int64
 	modified time.Time // UTC, in full milliseconds
+	marker   bool      // a delete marker
 }
 
-// newObject brings what the server says into the form on which both ways
+// newObject brings what the server says into the form on which all ways
 // agree. A version of "null" is that of objects written without versioning.
 func newObject(key, etag, version string, size int64, modified time.Time) object {
 	if version == "null" {
@@ -64,6 +70,14 @@ func (o object) state() string {
 	return o.etag + "-" + strconv.FormatInt(o.modified.UnixMilli(), 10)
 }
 
+// same tells whether two objects of one slot are one.
+func (o *object) same(other *object) bool {
+	if o.version != "" {
+		return o.version == other.version
+	}
+	return o.etag == other.etag && o.marker == other.marker && o.modified.Equal(other.modified)
+}
+
 // An identity is the hash of what identifies an upload within a bucket. It is
 // long enough that two never meet.
 type identity [16]byte
@@ -80,29 +94,47 @@ func (o object) identity() identity {
 type payload struct {
 	Bucket       string `json:"bucket"`
 	Key          string `json:"key"`
-	Size         int64  `json:"size"`
-	ETag         string `json:"etag"`
+	Size         *int64 `json:"size,omitempty"`
+	ETag         string `json:"etag,omitempty"`
 	VersionID    string `json:"version_id,omitempty"`
 	LastModified string `json:"last_modified"`
 }
 
-// event returns the object's event. It depends on the bucket and the object
-// alone.
-func (o object) event(bucket string) (event.Event, error) {
-	data, err := marshal(payload{
-		Bucket: bucket, Key: o.key, Size: o.size, ETag: o.etag, VersionID: o.version,
+func (o object) payload(bucket string) payload {
+	p := payload{
+		Bucket: bucket, Key: o.key, ETag: o.etag, VersionID: o.version,
 		LastModified: o.modified.Format(timeLayout),
-	})
+	}
+	if !o.marker {
+		p.Size = &o.size
+	}
+	return p
+}
+
+// event returns the event of the object's creation. It depends on the bucket
+// and the object alone.
+func (o object) event(bucket string) (event.Event, error) {
+	return o.build(bucket, o.eventType(), o.state(), o.modified)
+}
+
+// removal returns the event of what was the object not being there any more,
+// which was found at a time.
+func (o object) removal(bucket string, at time.Time) (event.Event, error) {
+	return o.build(bucket, TypeRemoved, o.state()+"/removed", at.UTC().Truncate(time.Millisecond))
+}
+
+func (o object) build(bucket, kind, state string, at time.Time) (event.Event, error) {
+	data, err := marshal(o.payload(bucket))
 	if err != nil {
 		return event.Event{}, err
 	}
 	subject := attribute(o.key)
 	return event.Event{
-		ID:              bucket + "/" + escape(o.key) + "/" + o.state(),
+		ID:              bucket + "/" + escape(o.key) + "/" + state,
 		Source:          "s3://" + bucket,
-		Type:            o.eventType(),
+		Type:            kind,
 		Subject:         subject,
-		Time:            o.modified,
+		Time:            at,
 		DataContentType: "application/json",
 		Extensions:      map[string]any{"partitionkey": subject},
 		Data:            data,
@@ -121,6 +153,9 @@ func marshal(v any) ([]byte, error) {
 }
 
 func (o object) eventType() string {
+	if o.marker {
+		return TypeMarker
+	}
 	_, parts, found := strings.Cut(o.etag, "-")
 	if n, err := strconv.Atoi(parts); found && err == nil && n > 0 {
 		return TypeMultipart

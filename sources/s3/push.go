@@ -83,8 +83,8 @@ func (r *run) takePushes(ctx context.Context, first push) error {
 		hints = append(hints, next.hints...)
 	}
 	hints = slices.DeleteFunc(slices.Clone(hints), r.asked.accounted)
-	objects, missed := r.lookUpAll(ctx, keysOf(hints))
-	if err := r.learn(ctx, objects); err != nil {
+	missed, err := r.lookUpAll(ctx, keysOf(hints))
+	if err != nil {
 		return err
 	}
 	if missed != nil {
@@ -119,9 +119,14 @@ func keysOf(hints []hint) []string {
 	return slices.Compact(keys)
 }
 
-// lookUpAll asks the bucket for all keys. With an error, it returns what it
-// has found nevertheless.
-func (r *run) lookUpAll(ctx context.Context, keys []string) ([]object, error) {
+// lookUpAll asks the bucket for all keys, and publishes in what it differs from
+// what is known. What the bucket did not answer is in missed; err is what another
+// try cannot mend.
+func (r *run) lookUpAll(ctx context.Context, keys []string) (missed, err error) {
+	if _, unsorted := errors.AsType[*unsortedError](r.listError); unsorted {
+		return r.listError, nil // what is asked by prefix could be missed too
+	}
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !r.server.wants(key) })
 	found := make([][]object, len(keys))
 	failed := make([]error, len(keys))
 	var group errgroup.Group
@@ -133,5 +138,13 @@ func (r *run) lookUpAll(ctx context.Context, keys []string) ([]object, error) {
 		})
 	}
 	_ = group.Wait() // the errors are in failed
-	return slices.Concat(found...), errors.Join(failed...)
+	for i, key := range keys {
+		if failed[i] != nil {
+			continue
+		}
+		if err := r.compare(ctx, keyView(key, found[i], r.env.Now())); err != nil {
+			return nil, err
+		}
+	}
+	return errors.Join(failed...), nil
 }

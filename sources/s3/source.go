@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,9 +66,13 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 	if err != nil {
 		return err
 	}
-	known, err := recall(ctx, out, s.cfg.Bucket, s.scope())
+	known, err := recall(ctx, out, s.cfg.Bucket, s.scope(), server.wants)
 	if err != nil {
 		return ignoreEnd(ctx, err)
+	}
+	if known.former {
+		s.logger().Warn("what is known was stored in an older form and is found out anew: what was uploaded since may become an event again",
+			slog.Time("since", known.root.since))
 	}
 	r := newRun(s, server, known)
 	ctx, cancel := context.WithCancel(ctx)
@@ -96,10 +101,13 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// scope is what the memory is about.
-func (s *source) scope() uint64 {
+func (s *source) scope() scope {
+	return scope{bucket: hash(s.cfg.Bucket), filter: hash(s.cfg.Prefix, s.cfg.Suffix)}
+}
+
+func hash(parts ...string) uint64 {
 	h := fnv.New64a()
-	for _, part := range []string{s.cfg.Bucket, s.cfg.Prefix, s.cfg.Suffix} {
+	for _, part := range parts {
 		_, _ = h.Write([]byte(part + "\x00")) // never fails
 	}
 	return h.Sum64()
@@ -194,24 +202,40 @@ func (r *run) readyNotes() <-chan note {
 	return r.notes
 }
 
-// take publishes a notification and all that wait behind it.
+// take publishes what a notification and all that wait behind it tell.
 func (r *run) take(ctx context.Context, first note) error {
-	objects := make([]object, 0, 16)
+	var objects []object
+	var keys []string
 	taken := int64(0)
 	for n, more := first, true; more; n, more = r.waitingNote() {
 		taken++
-		found, err := r.resolve(ctx, n)
-		if err != nil {
-			r.listSoon()
+		switch found, asked := r.resolve(n); {
+		case asked:
+			keys = append(keys, n.object.key)
+		default:
+			objects = append(objects, found...)
 		}
-		objects = append(objects, found...)
-		if len(objects) >= maxEvents {
+		if taken >= maxEvents {
 			break
 		}
 	}
-	err := r.learn(ctx, objects)
+	err := r.persist(ctx, func() error { return r.memory.learn(ctx, objects) })
+	if err == nil {
+		err = r.ask(ctx, keys)
+	}
 	r.waiting.Add(-taken)
 	if r.overflow.CompareAndSwap(true, false) {
+		r.listSoon()
+	}
+	return err
+}
+
+// ask has the bucket tell what has become of the keys. What it does not tell,
+// the next listing finds.
+func (r *run) ask(ctx context.Context, keys []string) error {
+	slices.Sort(keys)
+	missed, err := r.lookUpAll(ctx, slices.Compact(keys))
+	if missed != nil {
 		r.listSoon()
 	}
 	return err
@@ -226,26 +250,24 @@ func (r *run) waitingNote() (note, bool) {
 	}
 }
 
-// resolve returns the objects of a notification as a listing would show them.
-func (r *run) resolve(ctx context.Context, n note) ([]object, error) {
+// resolve returns the objects of a notification as a listing would show them,
+// or says that the bucket is to be asked.
+func (r *run) resolve(n note) (objects []object, ask bool) {
 	switch {
 	case n.vague:
-		return r.lookUp(ctx, n.object.key)
+		return nil, true
 	case r.bucket == hidden:
-		return []object{n.object.unversioned()}, nil
+		return []object{n.object.unversioned()}, false
 	case r.bucket == unversioned && n.object.version != "":
 		// Versioning has just been switched on: the next listing asks.
 		r.listSoon()
-		return nil, nil
+		return nil, false
 	}
-	return []object{n.object}, nil
+	return []object{n.object}, false
 }
 
 // lookUp lists the versions of one key.
 func (r *run) lookUp(ctx context.Context, key string) ([]object, error) {
-	if !r.server.wants(key) {
-		return nil, nil
-	}
 	var found []object
 	err := r.server.list(ctx, r.bucket, key, func(o object) bool {
 		if o.key == key {
@@ -256,13 +278,10 @@ func (r *run) lookUp(ctx context.Context, key string) ([]object, error) {
 	return found, err
 }
 
-// learn publishes what is new. While the bus is away it tries again, and
-// returns only what another try cannot mend.
-func (r *run) learn(ctx context.Context, objects []object) error {
-	return r.persist(ctx, func() error {
-		_, err := r.memory.learn(ctx, objects)
-		return err
-	})
+// compare publishes in what a view differs from what is known. While the bus is
+// away it tries again, and returns only what another try cannot mend.
+func (r *run) compare(ctx context.Context, v view) error {
+	return r.persist(ctx, func() error { return r.memory.compare(ctx, v) })
 }
 
 func (r *run) persist(ctx context.Context, write func() error) error {
@@ -365,8 +384,8 @@ func (r *run) say(state string, reason error) {
 	}
 }
 
-func (r *run) logger() *slog.Logger {
-	return r.env.Logger.With(slog.String("bucket", r.cfg.Bucket))
+func (s *source) logger() *slog.Logger {
+	return s.env.Logger.With(slog.String("bucket", s.cfg.Bucket))
 }
 
 // offer hands a notification to loop, or leaves it to the listing.

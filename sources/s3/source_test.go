@@ -62,8 +62,8 @@ func TestVersionsComeFromTheOldest(t *testing.T) {
 	}
 	out := sourcetest.NewOut()
 	runSource(t, s, out, func(c *Config) { c.Backfill = true })
-	events := out.Wait(t, 5)
-	if !slices.IsSortedFunc(events, func(a, b event.Event) int { return a.Time.Compare(b.Time) }) || len(events) > 5 {
+	events := out.Wait(t, 6) // with that of the delete marker
+	if !slices.IsSortedFunc(events, func(a, b event.Event) int { return a.Time.Compare(b.Time) }) || len(events) > 6 {
 		t.Errorf("events of %+v", events)
 	}
 }
@@ -216,5 +216,69 @@ func TestPartialListingForgetsNothing(t *testing.T) {
 	out.Wait(t, 1101)
 	if n := len(out.Repeats()); n > 0 {
 		t.Errorf("%d events were published again", n)
+	}
+}
+
+func (s *server) remove(t *testing.T, key string) {
+	t.Helper()
+	if err := s.api.RemoveObject(t.Context(), bucket, key, minio.RemoveObjectOptions{}); err != nil {
+		t.Fatalf("remove %q: %v", key, err)
+	}
+}
+
+// TestRemovalsAreFound removes objects while the source runs and while it does
+// not.
+func TestRemovalsAreFound(t *testing.T) {
+	for _, versions := range []bool{false, true} {
+		t.Run(fmt.Sprintf("versions=%v", versions), func(t *testing.T) {
+			s := newServer(t)
+			if versions {
+				if err := s.api.EnableVersioning(t.Context(), bucket); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, key := range []string{"a", "b", "c"} {
+				s.put(t, key, "x")
+			}
+			out := sourcetest.NewOut()
+			r := runSource(t, s, out, func(c *Config) { c.Backfill = true })
+			out.Wait(t, 3)
+			s.remove(t, "b")
+			out.Wait(t, 4)
+			r.stop()
+			s.remove(t, "a")
+			out = out.Restart()
+			runSource(t, s, out, nil)
+			kind := map[bool]string{false: TypeRemoved, true: TypeMarker}[versions]
+			for i, e := range out.Wait(t, 5)[3:] {
+				if want := []string{"b", "a"}[i]; e.Subject != want || e.Type != kind || len(out.Repeats()) > 0 {
+					t.Errorf("%s of %s, want %s of %s", e.Type, e.Subject, kind, want)
+				}
+			}
+		})
+	}
+}
+
+// TestUnsortedListing has a server list out of order: that is said, and nothing
+// is taken for removed.
+func TestUnsortedListing(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "a", "x")
+	out := sourcetest.NewOut()
+	r := runSource(t, s, out, func(c *Config) { c.Backfill = true })
+	out.Wait(t, 1)
+	s.answer(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("list-type") != "2" {
+			return false
+		}
+		const object = "<Contents><Key>%s</Key><LastModified>2026-11-23T07:00:00.000Z</LastModified><ETag>e</ETag><Size>1</Size></Contents>"
+		_, _ = fmt.Fprintf(w, "<ListBucketResult><Name>photos</Name>"+object+object+"</ListBucketResult>", "z", "b")
+		return true
+	})
+	r.waitHealth(t, `bucket "photos" at `+s.URL+` cannot be compared with what is known, as S3's directory buckets cannot: use a bucket that is listed by key: it is listed out of order ("b" comes after "z")`)
+	s.answer(nil)
+	r.waitHealth(t, "<nil>")
+	if got := subjects(out.Events()); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("events of %q", got)
 	}
 }
