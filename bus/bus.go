@@ -188,7 +188,7 @@ const closeWithin = 10 * time.Second
 
 func (b *Bus) open(ctx context.Context) error {
 	if b.options.Dir != "" {
-		server, err := startEmbedded(b.options)
+		server, err := startEmbedded(ctx, b.options)
 		if err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (b *Bus) Prefix() string { return b.names.Prefix }
 func (b *Bus) Incarnation() string { return b.incarnation }
 
 // ClientURL returns where other programs reach the embedded server, or the
-// cluster's URL; empty when no port is open.
+// cluster's URL; empty when no port is open, and while the server is restarted.
 func (b *Bus) ClientURL() string {
 	switch {
 	case b.server == nil:
@@ -258,7 +258,11 @@ func (b *Bus) ClientURL() string {
 	case b.options.Listen == "":
 		return ""
 	}
-	return b.server.server.ClientURL()
+	s, err := b.server.current()
+	if err != nil {
+		return ""
+	}
+	return s.ClientURL()
 }
 
 // State opens the key-value bucket for leases and other small state.

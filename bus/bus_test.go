@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
 	"sluice/event"
@@ -56,6 +57,15 @@ func limited(tb testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(tb.Context(), 60*time.Second)
 	tb.Cleanup(cancel)
 	return ctx
+}
+
+// running returns the embedded server, which is there.
+func running(b *Bus) *server.Server {
+	s, err := b.server.current()
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
 func must[T any](value T, err error) func(testing.TB) T {

@@ -85,7 +85,7 @@ func (b *Bus) connection() ([]nats.Option, error) {
 		}),
 	}
 	if b.server != nil {
-		return append(opts, nats.InProcessServer(b.server.server)), nil
+		return append(opts, nats.InProcessServer(b.server)), nil
 	}
 	if b.options.TLS != nil {
 		opts = append(opts, nats.Secure(b.options.TLS))

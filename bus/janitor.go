@@ -116,6 +116,8 @@ type Passed struct {
 func (j *Janitor) Pass(ctx context.Context) (passed Passed, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	ctx, release := j.bus.line.hold(ctx)
+	defer release()
 	needed, snapshot, ok := j.options.Line()
 	if !ok {
 		return passed, nil
@@ -231,6 +233,8 @@ func (j *Janitor) limit(held uint64) uint64 {
 func (b *Bus) firstSince(ctx context.Context, stream string, at time.Time, fallback uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	ctx, release := b.line.hold(ctx)
+	defer release()
 	messages, err := jetstreamext.GetBatch(ctx, b.js, stream, 1, jetstreamext.GetBatchStartTime(at))
 	if err != nil {
 		return 0, storeError(err)

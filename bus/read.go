@@ -35,6 +35,8 @@ func (b *Bus) decoder() func(*stored) any {
 // Bounds returns the first and the last sequence of the events. After all were
 // trimmed, and before the first, first is last+1.
 func (b *Bus) Bounds(ctx context.Context) (first, last uint64, err error) {
+	ctx, release := b.line.hold(ctx)
+	defer release()
 	info, err := b.events.Info(ctx)
 	if err != nil {
 		return 0, 0, storeError(err)
@@ -133,6 +135,8 @@ func (b *Bus) Fetch(ctx context.Context, ascending []uint64) ([]event.Entry, err
 }
 
 func (b *Bus) fetch(ctx context.Context, sequence uint64) (*event.Entry, error) {
+	ctx, release := b.line.hold(ctx)
+	defer release()
 	raw, err := b.events.GetMsg(ctx, sequence)
 	if codeOf(err) == jetstream.JSErrCodeMessageNotFound {
 		return nil, nil

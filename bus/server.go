@@ -2,11 +2,9 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -18,29 +16,8 @@ import (
 // streams: a million ids in the de-duplication window cost about a second.
 const readyTimeout = 2 * time.Minute
 
-// An embedded server runs in this process, on a folder that it owns.
-type embedded struct {
-	server *server.Server
-	lock   *folderLock
-}
-
-// startEmbedded locks the folder and starts a server on it.
-func startEmbedded(o Options) (*embedded, error) {
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the bus's folder: %w", err)
-	}
-	lock, err := lockFolder(o.Dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := startServer(o)
-	if err != nil {
-		return nil, errors.Join(err, lock.release())
-	}
-	return &embedded{server: s, lock: lock}, nil
-}
-
-func startServer(o Options) (*server.Server, error) {
+// startServer starts a server on the folder of o.
+func startServer(o Options, log server.Logger) (*server.Server, error) {
 	opts, err := serverOptions(o)
 	if err != nil {
 		return nil, err
@@ -49,15 +26,22 @@ func startServer(o Options) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the embedded server: %w", err)
 	}
-	s.SetLoggerV2(serverLog{o.Logger}, false, false, false)
+	s.SetLoggerV2(log, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(readyTimeout) || !s.JetStreamEnabled() {
-		s.Shutdown()
-		s.WaitForShutdown()
+		stopServer(s)
 		return nil, fmt.Errorf("the embedded server on %s was not ready; its log says why", o.Dir)
 	}
 	return s, nil
 }
+
+func stopServer(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// storeFolder is where the server stores, below the bus's folder.
+const storeFolder = "jetstream"
 
 // storeReserve is what the server may store beyond the streams' limits.
 const storeReserve = 64 << 20
@@ -69,7 +53,7 @@ func serverOptions(o Options) (*server.Options, error) {
 		NoSigs:             true,
 		NoSystemAccount:    true,
 		JetStream:          true,
-		StoreDir:           filepath.Join(o.Dir, "jetstream"),
+		StoreDir:           filepath.Join(o.Dir, storeFolder),
 		JetStreamMaxStore:  o.reserved() + storeReserve,
 		JetStreamMaxMemory: storeReserve,
 		SyncAlways:         o.SyncInterval == 0,
@@ -94,33 +78,25 @@ func serverOptions(o Options) (*server.Options, error) {
 	return opts, nil
 }
 
-// stop ends the server and lets the folder go, when ctx has not ended before.
-// The folder stays locked as long as the server may still write to it.
-func (e *embedded) stop(ctx context.Context) error {
-	done := make(chan error, 1)
-	go func() {
-		e.server.Shutdown()
-		e.server.WaitForShutdown()
-		done <- e.lock.release()
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("the embedded server did not stop in time: %w", ctx.Err())
-	}
-}
-
 // A serverLog writes the server's log lines to slog. What the server tells as
-// a matter of course is for debugging here.
-type serverLog struct{ log *slog.Logger }
+// a matter of course is for debugging here. An error is a reason to look at the
+// store.
+type serverLog struct {
+	log   *slog.Logger
+	alarm chan struct{} // gets a token
+}
 
 func (l serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
 func (l serverLog) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
-func (l serverLog) Errorf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
+func (l serverLog) Errorf(format string, v ...any)  { l.failed(format, v) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.failed(format, v) }
 func (l serverLog) Debugf(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
 func (l serverLog) Tracef(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
+
+func (l serverLog) failed(format string, v []any) {
+	l.write(slog.LevelError, format, v)
+	token1(l.alarm)
+}
 
 func (l serverLog) write(level slog.Level, format string, v []any) {
 	if !l.log.Enabled(context.Background(), level) {

@@ -55,6 +55,11 @@ func (b *Bus) streamStats(ctx context.Context, name string) (StreamStats, error)
 // stream of events answers a message as it would one to be stored, and the disk
 // has room.
 func (b *Bus) Healthy(ctx context.Context) error {
+	if b.server != nil {
+		if _, err := b.server.current(); err != nil {
+			return err
+		}
+	}
 	if err := b.space.check(); err != nil {
 		return err
 	}
@@ -82,8 +87,10 @@ func (b *Bus) warnOfSpace(ctx context.Context) {
 		return
 	}
 	var used uint64
-	if stats, err := b.server.server.Jsz(nil); err == nil {
-		used = stats.Store
+	if s, err := b.server.current(); err == nil {
+		if stats, err := s.Jsz(nil); err == nil {
+			used = stats.Store
+		}
 	}
 	o := b.options
 	if limits := o.reserved(); limits > free+int64(used) {

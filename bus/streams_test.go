@@ -197,7 +197,7 @@ func TestFolderThatCannotBeMade(t *testing.T) {
 func TestNoPortIsOpenUnlessAskedFor(t *testing.T) {
 	b := open(t, small(t))
 	equal(t, "URL", b.ClientURL(), "")
-	if addr := b.server.server.Addr(); addr != nil {
+	if addr := running(b).Addr(); addr != nil {
 		t.Fatalf("listens on %v", addr)
 	}
 	o := small(t)

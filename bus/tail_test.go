@@ -138,7 +138,7 @@ func disturb(t *testing.T, b *Bus, cut bool) {
 func disconnect(b *Bus) {
 	id, err := b.conn.GetClientID()
 	if err == nil {
-		_ = b.server.server.DisconnectClientByID(id) // it may just have gone
+		_ = running(b).DisconnectClientByID(id) // it may just have gone
 	}
 }
 

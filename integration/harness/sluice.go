@@ -134,14 +134,14 @@ func (s *Sluice) Log() string {
 	return string(text)
 }
 
-// Logged tells whether the process has said a text at any time.
-func (s *Sluice) Logged(text string) bool {
+// Logged returns how often the process has said a text.
+func (s *Sluice) Logged(text string) int {
 	s.tb.Helper()
 	all, err := os.ReadFile(s.logFile())
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	return bytes.Contains(all, []byte(text))
+	return bytes.Count(all, []byte(text))
 }
 
 // Ready waits until the process is ready, and returns how long that took. It
