@@ -225,17 +225,28 @@ func (s *Sluice) stop(signal syscall.Signal) {
 // Memory returns the resident memory of the process in bytes.
 func (s *Sluice) Memory() int64 {
 	s.tb.Helper()
+	return s.memory("VmRSS")
+}
+
+// MostMemory returns the most resident memory that the process has had, in bytes.
+func (s *Sluice) MostMemory() int64 {
+	s.tb.Helper()
+	return s.memory("VmHWM")
+}
+
+func (s *Sluice) memory(name string) int64 {
+	s.tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
 		s.tb.Skipf("the memory of a process cannot be read here: %v", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		var kilobytes int64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); n == 1 {
+		if n, _ := fmt.Sscanf(line, name+": %d kB", &kilobytes); n == 1 {
 			return kilobytes << 10
 		}
 	}
-	s.tb.Fatal("the process has no resident memory")
+	s.tb.Fatal("the process has no " + name)
 	return 0
 }
 

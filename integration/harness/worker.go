@@ -3,6 +3,8 @@
 package harness
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +23,8 @@ type Receipt struct {
 	Attempt  int
 	Event    string // the event's id
 	Subject  string
+	Size     int64  // of the body
+	SHA256   string // of the body, in hexadecimal
 	Began    time.Time
 	// Ended is when it was answered; zero as long as it is not, or when its
 	// sender was gone by then.
@@ -69,11 +73,13 @@ func (w *Worker) InFlight() int { return int(w.inFlight.Load()) }
 func (w *Worker) ServeHTTP(response http.ResponseWriter, request *http.Request) {
 	w.inFlight.Add(1)
 	defer w.inFlight.Add(-1)
-	_, _ = io.Copy(io.Discard, request.Body) // a sender that dies has sent enough
+	digest := sha256.New()
+	size, _ := io.Copy(digest, request.Body) // a sender that dies has sent enough
 	attempt, _ := strconv.Atoi(request.Header.Get("Sluice-Attempt"))
 	receipt := &Receipt{
 		Path: request.URL.Path, Delivery: request.Header.Get("Sluice-Delivery"), Attempt: attempt,
 		Event: request.Header.Get("Ce-Id"), Subject: request.Header.Get("Ce-Subject"), Began: time.Now(),
+		Size: size, SHA256: hex.EncodeToString(digest.Sum(nil)),
 	}
 	w.mu.Lock()
 	w.receipts = append(w.receipts, receipt)

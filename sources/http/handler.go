@@ -1,7 +1,6 @@
 package http
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,19 +167,13 @@ func (h *handler) tooLarge() *refusal {
 	}
 }
 
-// read reads the body. What is set aside before the first byte is bounded,
-// whatever length the sender announces.
+// read reads the body.
 func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	const most = 64 << 10
-	var body bytes.Buffer
-	if r.ContentLength > 0 {
-		body.Grow(int(min(r.ContentLength, most)) + bytes.MinRead)
-	}
-	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, int64(h.config.MaxBody)))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, int64(h.config.MaxBody)), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
-		return body.Bytes(), nil
+		return body, nil
 	case errors.As(err, &tooLarge):
 		return nil, h.tooLarge()
 	case errors.Is(err, errOverloaded):
@@ -189,6 +182,32 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal
 		return nil, &refusal{status: http.StatusRequestTimeout, message: "the body took too long", header: [2]string{"Connection", "close"}}
 	default:
 		return nil, badRequest("the body could not be read: %v", err)
+	}
+}
+
+// readAll is io.ReadAll with an announced length, or -1. It never sets aside more
+// than what has come yet and as much again, whatever is announced, and nothing
+// beyond a length that is kept to: a large body is held once.
+func readAll(from io.Reader, announced int64) ([]byte, error) {
+	const least = 64 << 10
+	room := func(have int) int { // one more byte, to meet the end
+		if more := max(have, least); announced < int64(have) || announced > int64(have+more) {
+			return more
+		}
+		return int(announced) - have + 1
+	}
+	body := make([]byte, 0, room(0))
+	for {
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return body, err
+		case len(body) == cap(body):
+			body = append(make([]byte, 0, len(body)+room(len(body))), body...)
+		}
 	}
 }
 

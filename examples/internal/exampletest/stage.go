@@ -109,6 +109,19 @@ func (s *Stage) Await(text string) {
 	s.Eventually("it shows "+text, func() bool { return strings.Contains(s.screen.String(), text) })
 }
 
+// After waits until the example has shown a text, and returns the word after it.
+func (s *Stage) After(text string) string {
+	s.t.Helper()
+	word := ""
+	s.Eventually("it shows a word after "+text, func() bool {
+		_, rest, _ := strings.Cut(s.screen.String(), text)
+		end := strings.IndexAny(rest, " \n")
+		word = rest[:max(end, 0)]
+		return end > 0
+	})
+	return word
+}
+
 // Count returns how often the example has shown a text.
 func (s *Stage) Count(text string) int { return strings.Count(s.screen.String(), text) }
 
