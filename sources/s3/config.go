@@ -47,6 +47,9 @@ type Config struct {
 	// Notify is where the server pushes its notifications to, on the ingest
 	// listener.
 	Notify *sourcehttp.Inlet `yaml:"notify"`
+	// Metadata has each new object be asked for its content type and the user's
+	// metadata.
+	Metadata bool `yaml:"metadata"`
 	// Backfill makes events of the objects that are there before the source
 	// first starts.
 	Backfill bool `yaml:"backfill"`

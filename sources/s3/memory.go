@@ -17,6 +17,8 @@ const (
 	// 8 KiB.
 	maxEvents = 500
 	maxWeight = 128 << 10
+	// maxDescribed keeps a batch in which each object is asked for small.
+	maxDescribed = 100
 	// rootAge is how old the root's time of the last listing may become while
 	// nothing happens, because writing it at every listing would fill the log.
 	rootAge = time.Hour
@@ -29,6 +31,8 @@ type memory struct {
 	bucket string
 	wants  func(key string) bool
 	recent recent
+	// describe tells the details of what is published; nil for none.
+	describe describer
 	// passed holds the keys that were found changed by other ways while a
 	// listing is under way: what it says of them may be older.
 	passed map[string]bool
@@ -238,7 +242,7 @@ func (m *memory) make(ctx context.Context, steps []step, elsewhere bool) error {
 		if err := m.foldIfDue(ctx); err != nil || len(steps) == 0 {
 			return err
 		}
-		n := batch(steps)
+		n := m.batch(steps)
 		if err := m.makeBatch(ctx, steps[:n]); err != nil {
 			return err
 		}
@@ -252,33 +256,31 @@ func (m *memory) make(ctx context.Context, steps []step, elsewhere bool) error {
 }
 
 // batch returns how many of the steps are made at once.
-func batch(steps []step) int {
+func (m *memory) batch(steps []step) int {
+	most := min(len(steps), maxEvents)
+	if m.describe != nil {
+		most = min(most, maxDescribed)
+	}
 	weight := 0
-	for n := range min(len(steps), maxEvents) {
+	for n := range most {
 		weight += steps[n].weight()
 		if n > 0 && weight > maxWeight {
 			return n
 		}
 	}
-	return min(len(steps), maxEvents)
+	return most
 }
 
 func (m *memory) makeBatch(ctx context.Context, steps []step) error {
+	events, err := m.events(ctx, steps)
+	if err != nil {
+		return err
+	}
 	var changes []entry
-	var events []event.Event
 	for i := range steps {
-		s := &steps[i]
-		if !s.stale {
-			changes = append(changes, s.entry)
+		if !steps[i].stale {
+			changes = append(changes, steps[i].entry)
 		}
-		if s.quiet {
-			continue
-		}
-		e, err := s.event(m.bucket)
-		if err != nil {
-			return err
-		}
-		events = append(events, e)
 	}
 	if err := m.change(ctx, changes, events); err != nil {
 		return err
@@ -291,12 +293,52 @@ func (m *memory) makeBatch(ctx context.Context, steps []step) error {
 	return nil
 }
 
-// event returns the event of a step that is one.
-func (s *step) event(bucket string) (event.Event, error) {
-	if s.gone {
-		return s.removal(bucket, s.at)
+// events returns the events of the steps that are some.
+func (m *memory) events(ctx context.Context, steps []step) ([]event.Event, error) {
+	known, err := m.details(ctx, steps)
+	if err != nil {
+		return nil, err
 	}
-	return s.object.event(bucket)
+	var events []event.Event
+	for i := range steps {
+		s := &steps[i]
+		var e event.Event
+		switch {
+		case s.quiet:
+			continue
+		case s.gone:
+			e, err = s.removal(m.bucket, s.at)
+		default:
+			e, err = s.event(m.bucket, known[s.slot()])
+		}
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// details returns what is to be told of the objects that are new.
+func (m *memory) details(ctx context.Context, steps []step) (map[slot]*details, error) {
+	if m.describe == nil {
+		return nil, nil //nolint:nilnil // nothing is to be told
+	}
+	var objects []object
+	for i := range steps {
+		if s := &steps[i]; !s.quiet && !s.gone && !s.marker {
+			objects = append(objects, s.object)
+		}
+	}
+	found, err := m.describe(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[slot]*details, len(objects))
+	for i := range objects {
+		all[objects[i].slot()] = found[i]
+	}
+	return all, nil
 }
 
 // beginListing starts to watch what changes beside a listing. Where versions

@@ -41,10 +41,13 @@ type object struct {
 	marker   bool      // a delete marker
 }
 
+// nullVersion is the version id of what was written without versioning.
+const nullVersion = "null"
+
 // newObject brings what the server says into the form on which all ways
-// agree. A version of "null" is that of objects written without versioning.
+// agree.
 func newObject(key, etag, version string, size int64, modified time.Time) object {
-	if version == "null" {
+	if version == nullVersion {
 		version = ""
 	}
 	return object{
@@ -98,6 +101,9 @@ type payload struct {
 	ETag         string `json:"etag,omitempty"`
 	VersionID    string `json:"version_id,omitempty"`
 	LastModified string `json:"last_modified"`
+
+	ContentType string            `json:"content_type,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
 func (o object) payload(bucket string) payload {
@@ -111,27 +117,32 @@ func (o object) payload(bucket string) payload {
 	return p
 }
 
-// event returns the event of the object's creation. It depends on the bucket
-// and the object alone.
-func (o object) event(bucket string) (event.Event, error) {
-	return o.build(bucket, o.eventType(), o.state(), o.modified)
+// event returns the event of the object's creation. It depends on the bucket,
+// the object and its details, if they are known, alone.
+func (o object) event(bucket string, known *details) (event.Event, error) {
+	p := o.payload(bucket)
+	if known != nil {
+		p.ContentType, p.Metadata = known.contentType, known.metadata
+	}
+	return o.build(&p, o.eventType(), o.state(), o.modified)
 }
 
 // removal returns the event of what was the object not being there any more,
 // which was found at a time.
 func (o object) removal(bucket string, at time.Time) (event.Event, error) {
-	return o.build(bucket, TypeRemoved, o.state()+"/removed", at.UTC().Truncate(time.Millisecond))
+	p := o.payload(bucket)
+	return o.build(&p, TypeRemoved, o.state()+"/removed", at.UTC().Truncate(time.Millisecond))
 }
 
-func (o object) build(bucket, kind, state string, at time.Time) (event.Event, error) {
-	data, err := marshal(o.payload(bucket))
+func (o object) build(p *payload, kind, state string, at time.Time) (event.Event, error) {
+	data, err := marshal(p)
 	if err != nil {
 		return event.Event{}, err
 	}
 	subject := attribute(o.key)
 	return event.Event{
-		ID:              bucket + "/" + escape(o.key) + "/" + state,
-		Source:          "s3://" + bucket,
+		ID:              p.Bucket + "/" + escape(o.key) + "/" + state,
+		Source:          "s3://" + p.Bucket,
 		Type:            kind,
 		Subject:         subject,
 		Time:            at,

@@ -13,7 +13,7 @@ import (
 var moment = time.Date(2026, 11, 23, 7, 0, 0, 123456789, time.UTC)
 
 func TestEvent(t *testing.T) {
-	e, err := newObject("in/a b.jpg", `"abc-2"`, "", 7, moment.In(time.FixedZone("x", 3600))).event(bucket)
+	e, err := newObject("in/a b.jpg", `"abc-2"`, "", 7, moment.In(time.FixedZone("x", 3600))).event(bucket, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestEvent(t *testing.T) {
 }
 
 func TestEventOfAVersion(t *testing.T) {
-	e, err := newObject("a&b%\n", "abc", "v1", 0, moment).event(bucket)
+	e, err := newObject("a&b%\n", "abc", "v1", 0, moment).event(bucket, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestEscapeIsReversibleAndClean(t *testing.T) {
 func TestDataHoldsEveryKeyExactly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.String().Filter(utf8.ValidString).Draw(t, "key")
-		e, err := newObject(key, "e", "", 1, moment).event(bucket)
+		e, err := newObject(key, "e", "", 1, moment).event(bucket, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

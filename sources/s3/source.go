@@ -143,7 +143,7 @@ type run struct {
 }
 
 func newRun(s *source, server *client, known *memory) *run {
-	return &run{
+	r := &run{
 		source: s, server: server, memory: known,
 		notes:  make(chan note, maxNotes),
 		opened: make(chan struct{}, 1),
@@ -154,6 +154,10 @@ func newRun(s *source, server *client, known *memory) *run {
 		next:   time.NewTimer(0),
 		pause:  newBackoff(maxRetry),
 	}
+	if s.cfg.Metadata {
+		known.describe = r.describe
+	}
+	return r
 }
 
 func newBackoff(longest time.Duration) backoff.BackOff {

@@ -32,6 +32,7 @@ type record struct {
 	Modified time.Time // in full milliseconds
 	Meta     map[string]string
 	foreign  bool // not uploaded, but put into the folder
+	gone     bool // not there any more
 }
 
 func (r *record) etag() string { return hex.EncodeToString(r.Hash) }
@@ -41,14 +42,14 @@ func (r *record) etag() string { return hex.EncodeToString(r.Hash) }
 type folder struct {
 	root    *os.Root
 	now     func() time.Time
-	created func(bucket string, r record) // called for each upload, in order
+	changed func(bucket string, r record) // called for each upload and removal, in order
 	uploads atomic.Uint64
 
 	mu    sync.RWMutex // held while an upload is put in its place
 	cache sync.Map     // of foreign files: path → record
 }
 
-func openFolder(dir string, created func(string, record)) (*folder, error) {
+func openFolder(dir string, changed func(string, record)) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func openFolder(dir string, created func(string, record)) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{root: root, now: time.Now, created: created}
+	f := &folder{root: root, now: time.Now, changed: changed}
 	if err := errors.Join(root.RemoveAll(path.Join(hiddenDir, "tmp")), root.MkdirAll(path.Join(hiddenDir, "tmp"), 0o755)); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -261,7 +262,7 @@ func (f *folder) install(bucket, name, temporary string, fresh record, check fun
 	if err := f.place(bucket, name, temporary, fresh); err != nil {
 		return record{}, err
 	}
-	f.created(bucket, fresh)
+	f.changed(bucket, fresh)
 	return fresh, nil
 }
 
@@ -308,7 +309,8 @@ func (f *folder) remove(bucket, key string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.stat(bucket, key); err != nil {
+	before, err := f.stat(bucket, key)
+	if err != nil {
 		return ignoreAbsent(err)
 	}
 	if err := f.root.Remove(name); err != nil {
@@ -318,5 +320,7 @@ func (f *folder) remove(bucket, key string) error {
 	for dir := path.Dir(name); dir != bucket && f.root.Remove(dir) == nil; {
 		dir = path.Dir(dir)
 	}
+	before.gone = true
+	f.changed(bucket, before)
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 // waitingNotes is how many notifications wait for a slow client.
 const waitingNotes = 1024
 
-// A hub passes uploads on to those who listen.
+// A hub passes uploads and removals on to those who listen.
 type hub struct {
 	mu        sync.Mutex
 	listeners map[*listener]bool
@@ -16,6 +16,7 @@ type hub struct {
 
 type listener struct {
 	bucket, prefix, suffix string
+	uploads, removals      bool
 	notes                  chan record // closed when the client is too slow
 }
 
@@ -40,6 +41,9 @@ func (h *hub) publish(bucket string, r record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for l := range h.listeners {
+		if wanted := l.uploads && !r.gone || l.removals && r.gone; !wanted {
+			continue
+		}
 		if l.bucket != bucket || !strings.HasPrefix(r.Key, l.prefix) || !strings.HasSuffix(r.Key, l.suffix) {
 			continue
 		}

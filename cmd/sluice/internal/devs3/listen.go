@@ -24,7 +24,7 @@ func isListen(r *http.Request) bool {
 	return r.Method == http.MethodGet && bucket != "" && !strings.Contains(bucket, "/") && r.URL.Query().Has("events")
 }
 
-// listen answers with a line of JSON for each upload until the client goes.
+// listen answers with a line of JSON for each upload and removal until the client goes.
 func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	bucket := strings.Trim(r.URL.Path, "/")
@@ -39,16 +39,16 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 		refuse(w, bucket, err)
 		return
 	}
-	l := &listener{bucket: bucket, prefix: query.Get("prefix"), suffix: query.Get("suffix")}
+	l := &listener{
+		bucket: bucket, prefix: query.Get("prefix"), suffix: query.Get("suffix"),
+		uploads:  wants(query["events"], notification.ObjectCreatedAll, notification.ObjectCreatedPut),
+		removals: wants(query["events"], notification.ObjectRemovedAll, notification.ObjectRemovedDelete),
+	}
 	s.hub.add(l)
 	defer s.hub.remove(l)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	if wantsUploads(query["events"]) {
-		stream(r.Context(), w, l, ping)
-	} else {
-		stream(r.Context(), w, &listener{}, ping)
-	}
+	stream(r.Context(), w, l, ping)
 }
 
 // A beat is what keeps the stream alive.
@@ -77,10 +77,9 @@ func checkEvents(names []string) error {
 	return nil
 }
 
-func wantsUploads(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		return name == string(notification.ObjectCreatedAll) || name == string(notification.ObjectCreatedPut)
-	})
+// wants tells whether any of the kinds is among the names.
+func wants(names []string, kinds ...notification.EventType) bool {
+	return slices.ContainsFunc(kinds, func(kind notification.EventType) bool { return slices.Contains(names, string(kind)) })
 }
 
 // refuse answers as S3 does.
@@ -124,7 +123,7 @@ func stream(ctx context.Context, w http.ResponseWriter, l *listener, ping beat) 
 	}
 }
 
-// notice describes an upload as MinIO does: the sequencer is the hexadecimal
+// notice describes an upload or a removal as MinIO does: the sequencer is the hexadecimal
 // modification time in nanoseconds, and the key is not encoded.
 func notice(bucket string, r record) notification.Info {
 	e := notification.Event{
@@ -132,6 +131,9 @@ func notice(bucket string, r record) notification.Info {
 		EventSource:  "minio:s3",
 		EventTime:    r.Modified.Format("2006-01-02T15:04:05.000Z"),
 		EventName:    string(notification.ObjectCreatedPut),
+	}
+	if r.gone {
+		e.EventName = string(notification.ObjectRemovedDelete)
 	}
 	e.S3.SchemaVersion = "1.0"
 	e.S3.Bucket.Name = bucket

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"sluice/config"
 	"sluice/event"
 	"sluice/sources"
@@ -150,5 +152,38 @@ func waitListening(t *testing.T, s *Server) {
 		if time.Now().After(deadline) {
 			t.Fatal("the source does not listen")
 		}
+	}
+}
+
+// TestSourceSeesRemovalsAtOnce removes by the API, and a file from the folder.
+func TestSourceSeesRemovalsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, "photos")
+	c := connect(t, s)
+	out := sourcetest.NewOut()
+	run(t, s, out, func(c *s3.Config) { c.Interval = config.Duration(time.Hour) })
+	waitListening(t, s)
+	for _, key := range []string{"in/a.jpg", "in/b.jpg", "out/a.jpg"} {
+		put(t, c, key, "1")
+	}
+	out.Wait(t, 2)
+	for _, key := range []string{"in/a.jpg", "out/a.jpg"} {
+		if err := c.RemoveObject(t.Context(), "photos", key, minio.RemoveObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if events := out.Wait(t, 3); events[2].Type != s3.TypeRemoved || events[2].Subject != "in/a.jpg" {
+		t.Errorf("%s of %s", events[2].Type, events[2].Subject)
+	}
+	// A file that is seen in the folder shows that the others were.
+	if err := os.WriteFile(filepath.Join(dir, "photos", "in", "c.jpg"), []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out.Wait(t, 4)
+	if err := os.Remove(filepath.Join(dir, "photos", "in", "b.jpg")); err != nil {
+		t.Fatal(err)
+	}
+	if events := out.Wait(t, 5); events[4].Type != s3.TypeRemoved || events[4].Subject != "in/b.jpg" {
+		t.Errorf("%s of %s", events[4].Type, events[4].Subject)
 	}
 }

@@ -15,8 +15,8 @@ const (
 	recent = 10 * time.Second
 )
 
-// watch looks for files that were put into the folder by hand, while somebody
-// listens.
+// watch looks for files that were put into the folder or taken from it by hand,
+// while somebody listens.
 func (s *Server) watch(ctx context.Context) {
 	known := map[string]map[string]time.Time{}
 	timer := time.NewTimer(watchInterval)
@@ -46,18 +46,21 @@ func (s *Server) look(before map[string]map[string]time.Time) map[string]map[str
 	return now
 }
 
-// tell publishes the foreign files that are not known, and returns all.
+// tell publishes the foreign files that are not known and what is gone, and
+// returns all that is there.
 func (s *Server) tell(bucket string, records []record, known map[string]time.Time) map[string]time.Time {
 	now := make(map[string]time.Time)
 	for _, r := range records {
-		if !r.foreign {
-			continue
-		}
 		now[r.Key] = r.Modified
 		before, ok := known[r.Key]
 		first := known == nil && s.folder.now().Sub(r.Modified) > recent
-		if !first && (!ok || !before.Equal(r.Modified)) {
+		if r.foreign && !first && (!ok || !before.Equal(r.Modified)) {
 			s.hub.publish(bucket, r)
+		}
+	}
+	for key, modified := range known {
+		if _, there := now[key]; !there {
+			s.hub.publish(bucket, record{Key: key, Modified: modified, gone: true})
 		}
 	}
 	return now
