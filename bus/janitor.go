@@ -34,11 +34,31 @@ type JanitorOptions struct {
 	// the sequence of the ledger where the last snapshot starts. Not ok means that
 	// it is not known yet: then nothing is trimmed.
 	Line func() (needed, ledger uint64, ok bool)
+	// Replays are those of history, which hold what they have still to read; nil
+	// when there are none.
+	Replays Replays
 	// Letters calls yield with each object that a letter refers to. Without it no
 	// object is taken away.
 	Letters func(ctx context.Context, yield func(object string)) error
 	Logger  *slog.Logger
 }
+
+// Replays of history hold the log back, as the triggers do. But where there is
+// no room for new events, they yield.
+type Replays interface {
+	// Line returns the lowest sequence that one of them needs, or the largest
+	// number.
+	Line() uint64
+	// Yield ends those that need anything below a sequence, and tells whether
+	// there was one. From then on Line does not count them.
+	Yield(below uint64) bool
+}
+
+// noReplays is what a bus has without any.
+type noReplays struct{}
+
+func (noReplays) Line() uint64      { return math.MaxUint64 }
+func (noReplays) Yield(uint64) bool { return false }
 
 // A Janitor trims history: events by age and space, oldest first, and the
 // ledger with them. It never passes the line, a cursor, or a job's position. It
@@ -64,6 +84,9 @@ func NewJanitor(b *Bus, o JanitorOptions) *Janitor {
 	o.Every = orDefault(o.Every, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Replays == nil {
+		o.Replays = noReplays{}
 	}
 	return &Janitor{bus: b, options: o, log: o.Logger, sweeper: newSweeper(b, &o), positions: map[string]uint64{}}
 }
@@ -178,7 +201,7 @@ func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, o
 	if err != nil || goal <= state.FirstSeq {
 		return false, err
 	}
-	keep := min(goal, needed)
+	keep := j.line(min(goal, needed), state.Bytes, objects)
 	if keep > state.FirstSeq {
 		held, err := j.held(ctx, keep, state.LastSeq)
 		if err != nil {
@@ -195,6 +218,46 @@ func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, o
 	}
 	passed.Events += keep - state.FirstSeq
 	return !passed.Held, nil
+}
+
+// line returns up to where the log may go, keep at most, so that no replay of
+// history misses anything. Where there is hardly any room left, replays that are
+// in the way yield.
+func (j *Janitor) line(keep, events, objects uint64) uint64 {
+	o := &j.bus.options
+	pressed := nearly(events, o.MaxBytes) || nearly(objects, o.ObjectBytes) || j.bus.space.short() > 0
+	if pressed && j.options.Replays.Line() < keep && j.options.Replays.Yield(keep) {
+		j.log.Warn("replays of history were in the way of new events", slog.Uint64("below", keep))
+	}
+	return min(keep, j.options.Replays.Line())
+}
+
+// nearly tells whether less than a thirty-second part of a limit is left.
+func nearly(bytes uint64, limit int64) bool { return bytes > uint64(limit/32*31) }
+
+// Room returns nil when replays may add to the log, else event.ErrFull, wrapped:
+// they leave the last sixteenth to new events while triggers need what is there.
+// What a replay holds by itself goes as it gets on.
+func (j *Janitor) Room(ctx context.Context) error {
+	needed, _, ok := j.options.Line()
+	if !ok || needed >= j.options.Replays.Line() {
+		return nil
+	}
+	state, err := infoOf(ctx, j.bus.events)
+	if err != nil {
+		return err
+	}
+	if limit := uint64(j.bus.options.MaxBytes); state.Bytes > limit/16*15 {
+		return fmt.Errorf("%w: the log holds %d of %d bytes, which triggers still need: replays leave the rest to new events", event.ErrFull, state.Bytes, limit)
+	}
+	return nil
+}
+
+// Settle waits until a pass has ended that is under way: the next one asks for
+// the line again.
+func (j *Janitor) Settle() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 }
 
 // goal returns the first sequence that age and space let stay.

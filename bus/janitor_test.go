@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"testing"
@@ -138,6 +139,54 @@ func TestJanitorTrimsTheLedgerWithTheEvents(t *testing.T) {
 	equal(t, "up to the snapshot", pass(t, b, JanitorOptions{MaxAge: forever, Line: line(99, 9)}), Passed{Events: 5, First: 11, Records: 2})
 	stats := must(b.Stats(limited(t)))(t)[1]
 	equal(t, "first", stats.First, 9)
+}
+
+// replays hold the log from a sequence on, until they yield.
+type replays struct{ line, yielded uint64 }
+
+func (r *replays) Line() uint64 {
+	if r.yielded > 0 {
+		return math.MaxUint64
+	}
+	return r.line
+}
+
+func (r *replays) Yield(below uint64) bool {
+	r.yielded = below
+	return r.line < below
+}
+
+// Replays of history hold the log, but not against new events.
+func TestReplaysOfHistoryHoldAndYield(t *testing.T) {
+	b := open(t, small(t))
+	check(t, b.Source("web").Publish(limited(t), samples("e", 10)...))
+	held := &replays{line: 4}
+	equal(t, "held", pass(t, b, JanitorOptions{MaxAge: forever, Line: line(9, 0), Replays: held}), Passed{Events: 3, First: 4, Held: true})
+	equal(t, "nobody is pressed", held.yielded, 0)
+
+	b = full(t)
+	_, last, err := b.Bounds(limited(t))
+	check(t, err)
+	inTheWay := &replays{line: 1}
+	passed := pass(t, b, JanitorOptions{Line: line(last, 0), Replays: inTheWay})
+	if inTheWay.yielded == 0 || inTheWay.yielded > last || passed.Events == 0 {
+		t.Errorf("%+v, yielded below %d", passed, inTheWay.yielded)
+	}
+	check(t, b.Source("web").Publish(limited(t), sized("next", 30<<10)))
+}
+
+// Replays leave the last of the room to new events, unless they hold it up
+// themselves: then going on is what makes room.
+func TestRoomForReplays(t *testing.T) {
+	b := full(t)
+	_, last, err := b.Bounds(limited(t))
+	check(t, err)
+	triggers := NewJanitor(b, JanitorOptions{Line: line(1, 0), Replays: &replays{line: last}})
+	if err := triggers.Room(limited(t)); !errors.Is(err, event.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	check(t, NewJanitor(b, JanitorOptions{Line: line(last, 0), Replays: &replays{line: 1}}).Room(limited(t)))
+	check(t, NewJanitor(open(t, small(t)), JanitorOptions{Line: line(1, 0)}).Room(limited(t)))
 }
 
 func full(t *testing.T) *Bus {

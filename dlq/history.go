@@ -44,6 +44,11 @@ type HistoryFilter struct {
 	Last  uint64    `json:"last,omitempty"`
 }
 
+// Everything tells whether the filter takes all that its trigger does.
+func (f *HistoryFilter) Everything() bool {
+	return f.Source == "" && f.Type == "" && len(f.Pattern) == 0 && f.Since.IsZero() && f.Until.IsZero() && f.First == 0 && f.Last == 0
+}
+
 // An InvalidFilterError says what is wrong with a filter.
 type InvalidFilterError struct{ Reason string }
 
@@ -109,13 +114,19 @@ type HistoryRequest struct {
 	Rate float64
 }
 
+// A nothingError says that a replay would have nothing to do. It is ErrNotFound.
+type nothingError struct{ reason string }
+
+func (e *nothingError) Error() string        { return e.reason }
+func (e *nothingError) Is(target error) bool { return target == ErrNotFound }
+
 // errNoHistory means that the store was opened without.
 var errNoHistory = errors.New("there is no history to replay here")
 
 // ReplayHistory makes a job that replays events of the log, which is durable
 // when it returns, and from then on keeps the history that it needs. Run works
 // it. It returns an *InvalidFilterError for a filter that could select nothing,
-// and ErrNotFound, wrapped, when there is nothing between the bounds.
+// and what is ErrNotFound when there is nothing between the bounds.
 func (s *Store) ReplayHistory(ctx context.Context, request HistoryRequest) (Job, error) {
 	if err := checkRate(request.Rate, "events"); err != nil {
 		return Job{}, err
@@ -188,9 +199,9 @@ func (s *Store) available(ctx context.Context, next *record, first uint64) error
 	case !nothing:
 		return nil
 	case !next.Available.IsZero():
-		return fmt.Errorf("history is available from %s on (sequence %d), and no event of it lies between the bounds: %w", stampText(next.Available), first, ErrNotFound)
+		return &nothingError{fmt.Sprintf("history is available from %s on (sequence %d): what was asked for has gone", stampText(next.Available), first)}
 	}
-	return fmt.Errorf("no event was accepted between the bounds: %w", ErrNotFound)
+	return &nothingError{"no event was accepted in that time"}
 }
 
 // firstEntry returns when the first event at or above a position was accepted;

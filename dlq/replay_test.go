@@ -98,7 +98,7 @@ func TestRateIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	jobEnds(t, s, job.ID)
-	// A first batch of ten is free; the other twenty take half a second.
+	// A first batch of ten comes at once; the other twenty take half a second.
 	if took := time.Since(began); took < 450*time.Millisecond {
 		t.Errorf("30 letters at 40 a second took %v", took)
 	}

@@ -118,6 +118,7 @@ func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
 	limiter := rate.NewLimiter(rate.Inf, size)
 	if perSecond > 0 {
 		limiter.SetLimit(rate.Limit(perSecond))
+		limiter.ReserveN(s.options.Now(), size) // each batch waits for the one before it
 	}
 	for {
 		n, ended, err := s.advance(ctx, j, size)

@@ -67,7 +67,7 @@ big  0  0  0  0  0  -
 
 conserved: 3 events checked
 `, exitOK, "audit")
-	in.want("REPLAY  STATE  CREATED  REPLAYED  OF  NOTE\nJOB  finished  AGO  1  1\n", exitOK, "dlq", "jobs")
+	in.want("REPLAY  STATE  CREATED  TRIGGER  REPLAYED  OF  NOTE\nJOB  finished  AGO  -  1  1\n", exitOK, "dlq", "jobs")
 	if got, _ := in.do("event", "2"); !strings.Contains(got, "its letter has gone: it was replayed or purged") {
 		t.Errorf("the replayed event still has a letter:\n%s", got)
 	}
@@ -179,6 +179,18 @@ func TestBadInputOfCommands(t *testing.T) {
 		{[]string{"dlq", "replay", "--all", "--rate", "-1"}, exitUsage, "--rate -1: write letters a second, or 0 for as fast as it goes"},
 		{[]string{"dlq", "cancel", "dlq-1"}, exitNotFound, `there is no replay "dlq-1": not found`},
 		{[]string{"dlq", "resume", "dlq-1"}, exitNotFound, `there is no replay "dlq-1": not found`},
+		{[]string{"replay"}, exitUsage, "--trigger is missing: name the trigger that the events are for"},
+		{[]string{"replay", "--trigger", "all"}, exitUsage, "say which events: --since TIME or another filter, or --all for all that is kept; not both"},
+		{[]string{"replay", "--trigger", "all", "--all", "--type", "x"}, exitUsage, "say which events: --since TIME or another filter, or --all for all that is kept; not both"},
+		{[]string{"replay", "--trigger", "bigg", "--all"}, exitNotFound, `there is no trigger "bigg": did you mean "big"?`},
+		{[]string{"replay", "--trigger", "all", "--source", "order"}, exitUsage, `the trigger "all" is not on a source "order": it is on [orders]`},
+		{[]string{"replay", "--trigger", "all", "--since", "1h", "--until", "2h"}, exitUsage, "is not before until"},
+		{[]string{"replay", "--trigger", "all", "--since", "2999-01-01"}, exitUsage, "lies in the future: it is"},
+		{[]string{"replay", "--trigger", "all", "--until", "1h"}, exitNotFound, "no event was accepted in that time"},
+		{[]string{"replay", "--trigger", "all", "--first", "9"}, exitUsage, "first 9 lies in the future: the log ends at 1"},
+		{[]string{"replay", "--trigger", "all", "--pattern", `{"type":["a"`}, exitUsage, "--pattern: line 1, column 12: not JSON: unexpected end of JSON input"},
+		{[]string{"replay", "--trigger", "all", "--all", "--rate", "-1"}, exitUsage, "--rate -1: write events a second, or 0 for as fast as it goes"},
+		{[]string{"replay", "resume", "replay-1"}, exitNotFound, `there is no replay "replay-1": not found`},
 		{[]string{"send", "order", "-c", in.path}, exitNotFound, `there is no source "order": did you mean "orders"?`},
 		{[]string{"send", "nightly", "-c", two}, exitUsage, `the source "nightly" is of the kind cron, and events can be sent to http sources only`},
 		{[]string{"send", "uploads", "-c", two}, exitUsage, `of the kind s3, and events can be sent to http sources only: put an object into its bucket, such as: curl -T FILE http://127.0.0.1:9000/photos/in/FILE`},
@@ -221,6 +233,10 @@ func TestTheAdminListenerRefuses(t *testing.T) {
 		{"a large body", "POST", "/api/v1/letters/replay", `{"filter":{"type":"` + strings.Repeat("x", 1<<20) + `"}}`, nil, 413, "the body is too large: at most 1048576 bytes"},
 		{"all and a filter", "POST", "/api/v1/letters/replay", `{"all":true,"filter":{"type":"x"}}`, nil, 400, "one of them, not both"},
 		{"a negative rate", "POST", "/api/v1/letters/replay", `{"all":true,"rate":-1}`, nil, 400, "rate -1: ask for letters a second"},
+		{"history for nobody", "POST", "/api/v1/history/replay", `{"all":true}`, nil, 400, "filter.trigger is missing"},
+		{"history without a filter", "POST", "/api/v1/history/replay", `{"filter":{"trigger":"all"}}`, nil, 400, "one of them, not both"},
+		{"history with a bad pattern", "POST", "/api/v1/history/replay", `{"filter":{"trigger":"all","pattern":{"type":"x"}}}`, nil, 400, "the pattern is invalid: line 1, column 9: "},
+		{"a bad kind of jobs", "GET", "/api/v1/jobs?kind=event", "", nil, 400, `kind \"event\": it is letters or history`},
 		{"a bad time", "GET", "/api/v1/letters?since=1h", "", nil, 400, `since \"1h\": write a time as 2026-03-29T02:30:00Z`},
 		{"a bad number", "GET", "/api/v1/letters?limit=many", "", nil, 400, `limit \"many\": write a number from 1 to 1000`},
 		{"a bad group", "GET", "/api/v1/letters?group=day", "", nil, 400, `group \"day\": group by trigger, error, type or source`},

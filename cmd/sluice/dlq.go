@@ -26,8 +26,8 @@ becomes a letter: the event, and what each attempt came to.`,
 	}
 	cmd.AddCommand(
 		newDLQListCommand(app), newDLQShowCommand(app), newDLQReplayCommand(app), newDLQPurgeCommand(app),
-		newDLQJobsCommand(app), newDLQResumeCommand(app), newDLQCancelCommand(app),
 	)
+	cmd.AddCommand(newJobCommands(app, letterJobs())...)
 	return cmd
 }
 
@@ -164,7 +164,7 @@ func groupLetters(ctx context.Context, q *question, filter *dlq.Filter, group st
 		_, _ = fmt.Fprintln(q.out, "There are no such letters.")
 		return nil
 	}
-	if err := printGroups(q.out, group, counts.Groups); err != nil {
+	if err := printGroups(q.out, "LETTERS", group, counts.Groups); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(q.out, "\n%s\n", countsText(&counts))
@@ -172,7 +172,7 @@ func groupLetters(ctx context.Context, q *question, filter *dlq.Filter, group st
 }
 
 // printGroups prints the largest groups first.
-func printGroups(w io.Writer, group string, groups map[string]int) error {
+func printGroups(w io.Writer, things, group string, groups map[string]int) error {
 	names := slices.SortedFunc(maps.Keys(groups), func(a, b string) int {
 		if groups[a] != groups[b] {
 			return groups[b] - groups[a]
@@ -183,20 +183,13 @@ func printGroups(w io.Writer, group string, groups map[string]int) error {
 	for _, name := range names {
 		rows = append(rows, []string{count(groups[name]), clean(name, 120)})
 	}
-	return table(w, []string{"LETTERS", strings.ToUpper(group)}, rows)
+	return table(w, []string{things, strings.ToUpper(group)}, rows)
 }
 
 // countsText says how many letters a replay would take, and why not the others.
 func countsText(c *admin.Counts) string {
 	text := fmt.Sprintf("%s, of which %s can be replayed", letters(c.Total), count(c.Replayable))
 	return text + skippedText(c.Skipped)
-}
-
-func letters(n int) string {
-	if n == 1 {
-		return "1 letter"
-	}
-	return count(n) + " letters"
 }
 
 func skippedText(skipped map[string]int) string {
@@ -263,7 +256,7 @@ func printLetter(q *question, l *admin.WholeLetter) error {
 		{"died", clock(l.Died, now) + "  " + p.dim(ago(l.Died, now))},
 		{"reason", p.red(l.Reason)},
 		{"error", clean(l.Error, 0)},
-		{"replay of", clean(l.Origin, 0)},
+		{"replay of", originText(l.Origin)},
 		{"data", letterData(l, &decoded)},
 	} {
 		if line[1] != "" {

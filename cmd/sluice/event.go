@@ -107,7 +107,7 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 	line("source", fmt.Sprintf("%s  %s", sourceName(e.Source), p.dim(clean(decoded.Source, 120))))
 	line("accepted", fmt.Sprintf("%s  %s", clock(e.Accepted, now), p.dim(ago(e.Accepted, now))))
 	if e.Directed != "" {
-		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim("replayed from "+clean(e.Origin, 0))))
+		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim("replayed from "+originText(e.Origin))))
 	}
 	if e.Directed == "" && e.Origin != "" {
 		line("reply to", clean(e.Origin, 0))
@@ -124,6 +124,15 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 	if len(e.Triggers) == 0 {
 		_, _ = fmt.Fprintf(w, "\n  No trigger is on the source %q.\n", e.Source)
 	}
+}
+
+// originText names what a replay was made from: a letter by the id of its
+// delivery, an event of the past by its sequence.
+func originText(origin string) string {
+	if id, err := event.ParseEntryID(origin); err == nil {
+		return fmt.Sprintf("history, event %d", id.Sequence)
+	}
+	return clean(origin, 0)
 }
 
 // dataLine is the beginning of the payload on one line.

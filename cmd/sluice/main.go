@@ -110,6 +110,7 @@ func commands() []struct {
 		{groupLook, newTriggersCommand},
 		{groupLook, newAuditCommand},
 		{groupRepair, newDLQCommand},
+		{groupRepair, newReplayCommand},
 	}
 }
 

@@ -198,7 +198,7 @@ var changing = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`\b[A-Za-z0-9]{22}\.(\d+)\.`), "LOG.$1."},
-	{regexp.MustCompile(`dlq-\d{8}-\d{6}-[a-z0-9]{6}`), "JOB"},
+	{regexp.MustCompile(`(dlq|replay)-\d{8}-\d{6}-[a-z0-9]{6}`), "JOB"},
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d(\.\d+)?`), "TIME"},
 	{regexp.MustCompile(`\b(now|\d+ seconds? ago)\b`), "AGO"},
 	{regexp.MustCompile(`\b[0-9.]+(µs|ms)\b`), "SPAN"},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice/config"
+	"sluice/dlq"
 )
 
 // ErrUnreachable means that nobody answers at the server's address.
@@ -178,12 +179,30 @@ func (c *Client) Purge(ctx context.Context, request *LettersRequest) (Purged, er
 	return purged, err
 }
 
-// Jobs returns the replays, the oldest first.
-func (c *Client) Jobs(ctx context.Context) ([]Job, error) {
+// ReplayHistory makes a replay of history.
+func (c *Client) ReplayHistory(ctx context.Context, request *HistoryRequest) (Job, error) {
+	var job Job
+	err := c.do(ctx, http.MethodPost, c.path("history", "replay"), request, &job)
+	return job, err
+}
+
+// CountHistory counts what a replay of history would take.
+func (c *Client) CountHistory(ctx context.Context, request *HistoryRequest) (dlq.HistoryCounts, error) {
+	counted := *request
+	counted.DryRun = true
+	var counts dlq.HistoryCounts
+	err := c.do(ctx, http.MethodPost, c.path("history", "replay"), &counted, &counts)
+	return counts, err
+}
+
+// Jobs returns the replays of a kind, the oldest first.
+func (c *Client) Jobs(ctx context.Context, kind string) ([]Job, error) {
+	at := c.path("jobs")
+	at.RawQuery = url.Values{"kind": {kind}}.Encode()
 	var answer struct {
 		Jobs []Job `json:"jobs"`
 	}
-	err := c.do(ctx, http.MethodGet, c.path("jobs"), nil, &answer)
+	err := c.do(ctx, http.MethodGet, at, nil, &answer)
 	return answer.Jobs, err
 }
 
@@ -198,6 +217,13 @@ func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 func (c *Client) CancelJob(ctx context.Context, id string) (Job, error) {
 	var job Job
 	err := c.do(ctx, http.MethodPost, c.path("jobs", id, "cancel"), nil, &job)
+	return job, err
+}
+
+// ResumeJob lets a replay go on that was cancelled.
+func (c *Client) ResumeJob(ctx context.Context, id string) (Job, error) {
+	var job Job
+	err := c.do(ctx, http.MethodPost, c.path("jobs", id, "resume"), nil, &job)
 	return job, err
 }
 

@@ -129,12 +129,12 @@ func (s *Server) scan(ctx context.Context, id string, from, to uint64) ([]event.
 // withOrigins adds the entries that the given ones were made from.
 func (s *Server) withOrigins(ctx context.Context, entries []event.Entry) ([]event.Entry, error) {
 	for i := 0; i < len(entries) && len(entries) < foundMost; i++ {
-		origin, err := event.ParseDeliveryID(entries[i].Origin)
-		known := func(e event.Entry) bool { return e.Sequence == origin.Sequence }
-		if err != nil || slices.ContainsFunc(entries, known) {
+		origin := originOf(&entries[i])
+		known := func(e event.Entry) bool { return e.Sequence == origin }
+		if origin == 0 || slices.ContainsFunc(entries, known) {
 			continue
 		}
-		made, err := s.at(ctx, origin.Sequence, &Found{})
+		made, err := s.at(ctx, origin, &Found{})
 		if err != nil {
 			return nil, err
 		}
@@ -144,6 +144,18 @@ func (s *Server) withOrigins(ctx context.Context, entries []event.Entry) ([]even
 	}
 	slices.SortFunc(entries, func(a, b event.Entry) int { return -compareSequences(a.Sequence, b.Sequence) })
 	return entries, nil
+}
+
+// originOf returns the sequence that an entry was made from, or 0.
+func originOf(e *event.Entry) uint64 {
+	if id, err := event.ParseEntryID(e.Origin); err == nil {
+		return id.Sequence
+	}
+	id, err := event.ParseDeliveryID(e.Origin)
+	if err != nil {
+		return 0
+	}
+	return id.Sequence
 }
 
 func compareSequences(a, b uint64) int {

@@ -129,10 +129,7 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request) (*LettersReques
 	if err := checkFilter(&request.Filter); err != nil {
 		return nil, err
 	}
-	if request.Rate < 0 {
-		return nil, refuse(http.StatusBadRequest, "rate %v: ask for letters a second, or 0 for as fast as it goes", request.Rate)
-	}
-	return &request, nil
+	return &request, checkRate(request.Rate, "letters")
 }
 
 func selectsAll(f *dlq.Filter) bool { return reflect.ValueOf(*f).IsZero() }
@@ -177,37 +174,6 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return Purged{Letters: done.Letters, Skipped: done.Skipped}, nil
-}
-
-func jobOf(j dlq.Job) Job { return Job{Job: j, Problem: j.Problem} }
-
-func (s *Server) jobs(_ http.ResponseWriter, r *http.Request) (any, error) {
-	all, err := s.options.Letters.Jobs(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Job, 0, len(all))
-	for _, j := range all {
-		list = append(list, jobOf(j))
-	}
-	return struct {
-		Jobs []Job `json:"jobs"`
-	}{list}, nil
-}
-
-func (s *Server) job(_ http.ResponseWriter, r *http.Request) (any, error) {
-	found, err := s.options.Letters.Job(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return nil, err
-	}
-	return jobOf(found), nil
-}
-
-func (s *Server) cancel(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.options.Letters.Cancel(r.Context(), r.PathValue("id")); err != nil {
-		return nil, err
-	}
-	return s.job(w, r)
 }
 
 // ParseFilter reads a filter from the parameters of a request.

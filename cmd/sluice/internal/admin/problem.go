@@ -49,6 +49,8 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.Is(err, core.ErrUnknownTrigger), errors.Is(err, dlq.ErrNotFound):
 		status = http.StatusNotFound
+	case isInvalid(err):
+		status = http.StatusBadRequest
 	case errors.Is(err, dlq.ErrEnded):
 		status = http.StatusConflict
 	case errors.Is(err, event.ErrUnavailable), errors.Is(err, event.ErrFull), errors.Is(err, event.ErrFenced),
@@ -56,6 +58,11 @@ func problemOf(err error) *Problem {
 		status = http.StatusServiceUnavailable
 	}
 	return &Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()}
+}
+
+func isInvalid(err error) bool {
+	_, invalid := errors.AsType[*dlq.InvalidFilterError](err)
+	return invalid
 }
 
 func writeProblem(w http.ResponseWriter, err error) {

@@ -181,9 +181,11 @@ func (s *Server) handler() http.Handler {
 		"GET /api/v1/letters/{id}/data":       s.letterData,
 		"POST /api/v1/letters/replay":         s.replay,
 		"POST /api/v1/letters/purge":          s.purge,
+		"POST /api/v1/history/replay":         s.replayHistory,
 		"GET /api/v1/jobs":                    s.jobs,
 		"GET /api/v1/jobs/{id}":               s.job,
 		"POST /api/v1/jobs/{id}/cancel":       s.cancel,
+		"POST /api/v1/jobs/{id}/resume":       s.resumeJob,
 		"GET /api/v1/audit":                   s.audit,
 	} {
 		mux.HandleFunc(route, s.answer(serve))

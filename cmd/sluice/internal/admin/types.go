@@ -94,8 +94,9 @@ type Event struct {
 	// Source is the name of the source; empty for a directed entry.
 	Source   string    `json:"source"`
 	Accepted time.Time `json:"accepted"`
-	// Directed is set on an entry for one trigger only, such as a replayed
-	// letter. Origin says what it, or a reply, was made from: a delivery's id.
+	// Directed is set on an entry for one trigger only: a replay. Origin says what
+	// it, or a reply, was made from: a delivery's id, or that of an event whose
+	// history is replayed, incarnation.sequence.
 	Directed string `json:"directed,omitempty"`
 	Origin   string `json:"origin,omitempty"`
 	// Event is CloudEvents JSON; Problem says why there is none. Large is set when
@@ -233,6 +234,17 @@ type LettersRequest struct {
 	Filter dlq.Filter `json:"filter"`
 	All    bool       `json:"all,omitempty"`
 	// Rate is the most letters a second, of a replay; 0 for as fast as it goes.
+	Rate float64 `json:"rate,omitempty"`
+	// DryRun only counts.
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// A HistoryRequest selects events of the log for a replay to one trigger. A
+// filter that selects all that the trigger takes is taken only with All.
+type HistoryRequest struct {
+	Filter dlq.HistoryFilter `json:"filter"`
+	All    bool              `json:"all,omitempty"`
+	// Rate is the most events a second; 0 for as fast as it goes.
 	Rate float64 `json:"rate,omitempty"`
 	// DryRun only counts.
 	DryRun bool `json:"dry_run,omitempty"`

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +60,7 @@ type Service struct {
 	registry *prometheus.Registry
 	bus      *bus.Bus
 	letters  *dlq.Store
+	janitor  *bus.Janitor
 	router   *router.Router
 	ingest   *sourcehttp.Server
 	admin    *admin.Server
@@ -148,14 +148,16 @@ func (s *Service) busOptions() (bus.Options, error) {
 	return o, err
 }
 
-// openLetters opens the letters. They ask the router what is settled; it is
-// there before Run works on any.
+// openLetters opens the letters. They ask the router what is settled, and the
+// janitor for room; both are there before Run works on any.
 func (s *Service) openLetters(ctx context.Context) error {
 	var err error
 	s.letters, err = dlq.Open(ctx, s.bus.JetStream(), dlq.Options{
 		Prefix: s.bus.Prefix(), Stream: s.bus.Names().Letters, Log: s.bus, Logger: s.logger, Now: s.options.Now,
 		Settled: func(id string) bool { return s.router.Settled(id) }, //nolint:contextcheck // it asks the router's own goroutine
 		Known:   s.knows,
+		History: s.bus, Incarnation: s.bus.Incarnation(), Select: s.selection,
+		Settle: func() { s.janitor.Settle() }, Room: func(ctx context.Context) error { return s.janitor.Room(ctx) },
 	})
 	if err != nil {
 		return fmt.Errorf("letters: %w", err)
@@ -164,11 +166,7 @@ func (s *Service) openLetters(ctx context.Context) error {
 }
 
 // knows tells whether there is a trigger that has this name, or had it.
-func (s *Service) knows(trigger string) bool {
-	return slices.ContainsFunc(s.wiring.Load().triggers, func(t router.Trigger) bool {
-		return t.Name == trigger || slices.Contains(t.Was, trigger)
-	})
-}
+func (s *Service) knows(trigger string) bool { return s.wiring.Load().find(trigger) != nil }
 
 // sinkEnv is what all sinks are given.
 func (s *Service) sinkEnv() sinks.Env { return sinks.Env{Logger: s.logger, Turns: s.turns} }
@@ -187,6 +185,10 @@ func (s *Service) openRouter(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
+	s.janitor = bus.NewJanitor(s.bus, bus.JanitorOptions{
+		MaxAge: time.Duration(s.options.File.Bus.MaxAge), Line: s.router.Line, Replays: s.letters,
+		Letters: s.letters.Objects, Logger: s.logger,
+	})
 	return nil
 }
 
@@ -305,10 +307,7 @@ func (s *Service) start(ctx context.Context, running *layers) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	janitor := bus.NewJanitor(s.bus, bus.JanitorOptions{
-		MaxAge: time.Duration(s.options.File.Bus.MaxAge), Line: s.router.Line, Letters: s.letters.Objects, Logger: s.logger,
-	})
-	running.start(ctx, "janitor", stopWithin, janitor.Run)
+	running.start(ctx, "janitor", stopWithin, s.janitor.Run)
 	next, err := s.sources.build(s.options.File.Sources)
 	if err != nil {
 		return err
