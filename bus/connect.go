@@ -7,43 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nkeys"
 
 	"sluice/event"
 )
-
-// A Login is one way to say who sluice is to NATS servers: a user with a
-// password, a token, the seed of an NKey, or the content of a credentials file.
-type Login struct{ User, Password, Token, Seed, Credentials string }
-
-// options returns what the client library needs for it.
-func (l Login) options() ([]nats.Option, error) {
-	switch {
-	case l.User != "":
-		return []nats.Option{nats.UserInfo(l.User, l.Password)}, nil
-	case l.Token != "":
-		return []nats.Option{nats.Token(l.Token)}, nil
-	case l.Credentials != "":
-		return []nats.Option{nats.UserCredentialBytes([]byte(l.Credentials))}, nil
-	case l.Seed == "":
-		return nil, nil
-	}
-	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(l.Seed)))
-	if err != nil {
-		return nil, fmt.Errorf("the seed of the NKey cannot be read: %w", err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("the seed of the NKey cannot be read: %w", err)
-	}
-	return []nats.Option{nats.Nkey(public, pair.Sign)}, nil
-}
 
 // connect opens the one connection of this process.
 func (b *Bus) connect(ctx context.Context) error {
@@ -90,7 +61,7 @@ func (b *Bus) connection() ([]nats.Option, error) {
 	if b.options.TLS != nil {
 		opts = append(opts, nats.Secure(b.options.TLS))
 	}
-	login, err := b.options.Login.options()
+	login, err := b.options.Login.Options()
 	return append(opts, login...), err
 }
 

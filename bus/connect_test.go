@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"sluice/event"
+	"sluice/natsauth"
 )
 
 // serve runs a server as somebody else would, on a port.
@@ -77,14 +78,14 @@ func TestLogins(t *testing.T) {
 	seed := string(must(user.Seed())(t))
 	for name, test := range map[string]struct {
 		server       func(*server.Options)
-		right, wrong Login
+		right, wrong natsauth.Login
 	}{
-		"user":  {func(o *server.Options) { o.Username, o.Password = "u", "p" }, Login{User: "u", Password: "p"}, Login{User: "u", Password: "x"}},
-		"token": {func(o *server.Options) { o.Authorization = "t0ken" }, Login{Token: "t0ken"}, Login{}},
+		"user":  {func(o *server.Options) { o.Username, o.Password = "u", "p" }, natsauth.Login{User: "u", Password: "p"}, natsauth.Login{User: "u", Password: "x"}},
+		"token": {func(o *server.Options) { o.Authorization = "t0ken" }, natsauth.Login{Token: "t0ken"}, natsauth.Login{}},
 		"nkey": {
 			func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} },
-			Login{Seed: seed + "\n"},
-			Login{Seed: string(must(must(nkeys.CreateUser())(t).Seed())(t))},
+			natsauth.Login{Seed: seed + "\n"},
+			natsauth.Login{Seed: string(must(must(nkeys.CreateUser())(t).Seed())(t))},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestLoginByCredentials(t *testing.T) {
 		o.AccountResolver = resolver
 	}))
 	refused(t, o, refusedLogin)
-	o.Login = Login{Credentials: string(creds)}
+	o.Login = natsauth.Login{Credentials: string(creds)}
 	works(t, o)
 }
 

@@ -1,22 +1,6 @@
 package config
 
-import (
-	"errors"
-	"slices"
-	"strings"
-)
-
-// A BusAuth is one way to say who sluice is to NATS servers: a user with a
-// password, a token, an NKey, or credentials.
-type BusAuth struct {
-	User     string `yaml:"user"`
-	Password Secret `yaml:"password"`
-	Token    Secret `yaml:"token"`
-	// NKey is the seed of a user's key: it begins with SU.
-	NKey Secret `yaml:"nkey"`
-	// Creds is the content of a credentials file: a JWT and the seed of its key.
-	Creds Secret `yaml:"creds"`
-}
+import "slices"
 
 // A Placement says where JetStream puts the streams.
 type Placement struct {
@@ -24,44 +8,6 @@ type Placement struct {
 	Cluster string `yaml:"cluster"`
 	// Tags are what each server must have.
 	Tags []string `yaml:"tags"`
-}
-
-// ways returns the keys of the ways that are used.
-func (a *BusAuth) ways() []string {
-	var ways []string
-	for _, way := range []struct {
-		key  string
-		used bool
-	}{
-		{"user", a.User != "" || !a.Password.IsZero()},
-		{"token", !a.Token.IsZero()},
-		{"nkey", !a.NKey.IsZero()},
-		{"creds", !a.Creds.IsZero()},
-	} {
-		if way.used {
-			ways = append(ways, way.key)
-		}
-	}
-	return ways
-}
-
-// validate checks that there is one way at most, and the form of the secrets,
-// which it does not show.
-func (a *BusAuth) validate() error {
-	var all []error
-	if ways := a.ways(); len(ways) > 1 {
-		all = append(all, Invalid("auth."+ways[1], "there is %s already: take one of user with password, token, nkey and creds", ways[0]))
-	}
-	if (a.User == "") != a.Password.IsZero() {
-		all = append(all, Invalid("auth.user", "user and password go together: one of them is missing"))
-	}
-	if seed := a.NKey.Reveal(); seed != "" && !strings.HasPrefix(strings.TrimSpace(seed), "SU") {
-		all = append(all, Invalid("auth.nkey", "it is no seed of a user: that begins with SU"))
-	}
-	if creds := a.Creds.Reveal(); creds != "" && !strings.Contains(creds, "NATS USER JWT") {
-		all = append(all, Invalid("auth.creds", "it is no credentials file: that has a block \"BEGIN NATS USER JWT\""))
-	}
-	return errors.Join(all...)
 }
 
 func (p *Placement) validate() error {

@@ -62,7 +62,7 @@ type Bus struct {
 	// URL names NATS servers, separated by commas.
 	URL string `yaml:"url"`
 	// Auth says who sluice is at URL. Default: nobody.
-	Auth BusAuth `yaml:"auth"`
+	Auth NATSAuth `yaml:"auth"`
 	// TLS is used for URLs that begin with tls:// or wss://, or when a server
 	// asks for it.
 	TLS TLS `yaml:"tls"`

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,11 +42,12 @@ func (b *Bus) validateStore() error {
 	if b.Dir != "" && b.URL != "" {
 		all = append(all, Invalid("url", "the bus is embedded (dir) or elsewhere (url), not both: remove one"))
 	}
-	all = append(all, b.validateURL(), b.Auth.validate(), b.Placement.validate())
+	all = append(all, b.Auth.Validate(), b.Placement.validate())
 	if b.URL == "" {
 		all = append(all, b.remote()...)
-	} else if _, err := b.TLS.Load(); err != nil {
-		all = append(all, err)
+	} else {
+		_, err := b.TLS.Load()
+		all = append(all, ValidateNATS("url", b.URL, &b.Auth), err)
 	}
 	switch {
 	case b.Replicas != 1 && b.Replicas != 3 && b.Replicas != 5:
@@ -59,27 +59,6 @@ func (b *Bus) validateStore() error {
 		all = append(all, Invalid("prefix", "expected at most 32 of a-z, 0-9, - and _, a letter first, found %q", b.Prefix))
 	}
 	return errors.Join(all...)
-}
-
-// validateURL checks each server. It quotes none: there may be passwords.
-func (b *Bus) validateURL() error {
-	if b.URL == "" {
-		return nil
-	}
-	for i, server := range strings.Split(b.URL, ",") {
-		server = strings.TrimSpace(server)
-		if !strings.Contains(server, "://") {
-			server = "nats://" + server
-		}
-		u, err := url.Parse(server)
-		if err == nil && u.User != nil && len(b.Auth.ways()) > 0 {
-			return Invalid("url", "server %d has a user in it, and auth says who sluice is too: remove one of them", i+1)
-		}
-		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return Invalid("url", "server %d is no NATS address: write nats://host:4222, several with commas between", i+1)
-		}
-	}
-	return nil
 }
 
 func (b *Bus) validateLimits() error {

@@ -8,6 +8,7 @@ import (
 	"sluice/router/pattern"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
+	sinknats "sluice/sinks/nats"
 	"sluice/sources"
 	sourcecron "sluice/sources/cron"
 	sourcehttp "sluice/sources/http"
@@ -28,6 +29,7 @@ func sourceAdapters() []sources.Adapter {
 func sinkAdapters() []sinks.Adapter {
 	return []sinks.Adapter{
 		sinkhttp.Adapter(),
+		sinknats.Adapter(),
 	}
 }
 

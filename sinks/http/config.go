@@ -106,7 +106,7 @@ func (c *Config) Validate() error {
 		urlErr,
 		oneOf("method", c.Method, "POST", "PUT"),
 		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw), string(Batch)),
-		c.Egress.validate(),
+		c.Egress.Validate(),
 		c.Auth.validate(),
 		c.Sign.validate(),
 		tlsErr,

@@ -20,8 +20,8 @@ const (
 	EgressPublic Egress = "public"
 )
 
-// validate takes an empty one, which is the installation's.
-func (e Egress) validate() error {
+// Validate takes an empty one, which is the installation's.
+func (e Egress) Validate() error {
 	if e == "" {
 		return nil
 	}

@@ -137,27 +137,10 @@ func (s *sink) Close() error {
 // Deliver sends all deliveries as one request in batch mode; else each as one,
 // one after the other, and the response is that of the last one.
 func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Response, error) {
-	switch {
-	case s.mode == Batch:
+	if s.mode == Batch {
 		return s.deliverBatch(ctx, &attempt)
-	case len(attempt.Deliveries) == 1:
-		return s.deliver(ctx, &attempt, &attempt.Deliveries[0])
 	}
-	var response sinks.Response
-	failed, replies := map[int]error{}, map[int][]event.Event{}
-	for i := range attempt.Deliveries {
-		var err error
-		if response, err = s.deliver(ctx, &attempt, &attempt.Deliveries[i]); err != nil {
-			failed[i] = err
-		} else if all := response.Replies[0]; len(all) > 0 {
-			replies[i] = all
-		}
-	}
-	response.Replies = replies
-	if len(failed) > 0 {
-		return response, &sinks.PartialError{Failed: failed}
-	}
-	return response, nil
+	return sinks.OneByOne(&attempt, func(d *sinks.Delivery) (sinks.Response, error) { return s.deliver(ctx, &attempt, d) })
 }
 
 func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery) (sinks.Response, error) {

@@ -18,6 +18,7 @@ import (
 	"sluice/dlq"
 	"sluice/event"
 	"sluice/event/transform"
+	"sluice/natsauth"
 	"sluice/router"
 	"sluice/sinks"
 	"sluice/sources"
@@ -135,10 +136,7 @@ func (s *Service) busOptions() (bus.Options, error) {
 		Dir: c.Dir, URL: c.URL, Replicas: c.Replicas, Prefix: c.Prefix, MaxBytes: int64(c.MaxBytes),
 		MaxEventSize: int(c.MaxEvent), ObjectBytes: int64(c.MaxLarge), MinFree: int64(c.MinFree),
 		Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
-		Login: bus.Login{
-			User: c.Auth.User, Password: c.Auth.Password.Reveal(), Token: c.Auth.Token.Reveal(),
-			Seed: c.Auth.NKey.Reveal(), Credentials: c.Auth.Creds.Reveal(),
-		},
+		Login: natsauth.From(&c.Auth),
 	}
 	if c.TLS == (config.TLS{}) {
 		return o, nil
