@@ -156,12 +156,15 @@ func (s *Stage) Ask(status int, method, url string, body io.Reader, header ...st
 	}
 }
 
-// Sluice runs a command, which must succeed and print what is wanted.
-func (s *Stage) Sluice(want string, args ...string) {
+// Sluice runs a command, which must succeed and print what is wanted, and returns
+// all that it prints.
+func (s *Stage) Sluice(want string, args ...string) string {
 	s.t.Helper()
-	if out, err := s.try(args); err != nil || !strings.Contains(out, want) {
+	out, err := s.try(args)
+	if err != nil || !strings.Contains(out, want) {
 		s.t.Fatalf("sluice %s: %v, and it does not print %q:\n%s", strings.Join(args, " "), err, want, out)
 	}
+	return out
 }
 
 // SluiceEventually runs a command until it succeeds and prints what is wanted.
