@@ -1,11 +1,14 @@
 package bus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,4 +74,35 @@ func TestReplicated(t *testing.T) {
 	check(t, err)
 	must(b.AppendRecord(limited(t), "c", last, []byte("4")))(t)
 	check(t, b.Healthy(limited(t)))
+}
+
+// Large data is kept three times too: stored as one write, read from any of the
+// servers, and swept.
+func TestReplicatedObjects(t *testing.T) {
+	o := far(serveCluster(t))
+	o.Replicas, o.ConnectWithin, o.MaxEventSize = 3, 30*time.Second, 16<<20
+	b := open(t, o)
+	clock := &movedClock{at: time.Now()}
+	b.objects.now = clock.now
+	var group sync.WaitGroup
+	for n := range 6 {
+		group.Go(func() {
+			e := large(strconv.Itoa(n), (n+1)<<20)
+			if err := errors.Join(b.Source("web").Publish(limited(t), e), b.Source("web").Publish(limited(t), e)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, e := range logged(t, b) {
+		n, _ := strconv.Atoi(e.Event.ID)
+		data := must(b.Body(limited(t), e.Event.Large))(t)
+		equal(t, "the data is the same", bytes.Equal(data, large(e.Event.ID, (n+1)<<20).Data), true)
+	}
+	equal(t, "objects", len(objectsOf(t, b)), 6)
+	clock.later()
+	equal(t, "swept", must(sweeping(b, JanitorOptions{MaxAge: forever, Line: line(4, 0)}).Pass(limited(t)))(t).Objects, 3)
+	for _, e := range logged(t, b) {
+		must(b.Body(limited(t), e.Event.Large))(t)
+	}
 }

@@ -19,9 +19,16 @@ import (
 // childVariable holds the folder, in processes that a test starts to be killed.
 const childVariable = "SLUICE_BUS_TEST_CHILD"
 
+// largeVariable before the folder means: large events.
+const largeVariable = "large:"
+
 // child publishes until it is killed: eight callers singly, a group in batches,
 // a source with several cursors, and a claim. What was acknowledged is printed.
 func child() {
+	if dir, found := strings.CutPrefix(os.Getenv(childVariable), largeVariable); found {
+		largeChild(dir)
+		return
+	}
 	ctx := context.Background()
 	b, err := Open(ctx, Options{Dir: os.Getenv(childVariable), MaxBytes: 256 << 20, LedgerBytes: 64 << 20, LetterBytes: 16 << 20})
 	if err != nil {
