@@ -68,6 +68,7 @@ type Janitor struct {
 	options JanitorOptions
 	log     *slog.Logger
 
+	now     func() time.Time
 	mu      sync.Mutex // held during a pass
 	sweeper *sweeper
 	// positions are the last sequences of all fenced subjects as far as walked.
@@ -88,7 +89,21 @@ func NewJanitor(b *Bus, o JanitorOptions) *Janitor {
 	if o.Replays == nil {
 		o.Replays = noReplays{}
 	}
-	return &Janitor{bus: b, options: o, log: o.Logger, sweeper: newSweeper(b, &o), positions: map[string]uint64{}}
+	return &Janitor{bus: b, options: o, log: o.Logger, now: earlier(time.Now, b.objects.now), sweeper: newSweeper(b, &o), positions: map[string]uint64{}}
+}
+
+// earlier returns a clock that shows the earlier time of two. Of the wall clock
+// and one that does not jump, it makes nothing old that is not: the first is too
+// far when it has jumped forward, the second when it has jumped back, and events
+// are stamped by the first.
+func earlier(one, other func() time.Time) func() time.Time {
+	return func() time.Time {
+		a, b := one().Round(0), other().Round(0)
+		if a.Before(b) {
+			return a
+		}
+		return b
+	}
 }
 
 // Run makes a pass at once and then again and again, and whenever a publisher
@@ -273,7 +288,7 @@ func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState, objects
 	if j.options.MaxAge <= 0 || state.Msgs == 0 {
 		return min(goal, state.LastSeq+1), nil
 	}
-	oldest := time.Now().Add(-j.options.MaxAge)
+	oldest := j.now().Add(-j.options.MaxAge)
 	if !state.FirstTime.Before(oldest) {
 		return goal, nil
 	}

@@ -272,3 +272,24 @@ func TestServerPurgesUpToASequence(t *testing.T) {
 	check(t, err)
 	equal(t, "bounds", fmt.Sprint(first, last), "3 5")
 }
+
+// History does not grow old by a clock that jumps, forward or back; it does by
+// time.
+func TestJanitorWithAClockThatJumps(t *testing.T) {
+	b := open(t, small(t))
+	check(t, b.Source("web").Publish(limited(t), samples("a", 10)...))
+	j := NewJanitor(b, JanitorOptions{MaxAge: time.Hour, Line: line(100, 0)})
+	var wall, steady time.Duration
+	j.now = earlier(
+		func() time.Time { return time.Now().Add(wall) },
+		func() time.Time { return time.Now().Add(steady) },
+	)
+	for _, jump := range []time.Duration{1000 * time.Hour, -1000 * time.Hour, 0} {
+		wall = jump
+		if passed := must(j.Pass(limited(t)))(t); passed.Events != 0 {
+			t.Fatalf("a jump by %v: %+v", jump, passed)
+		}
+	}
+	wall, steady = 2*time.Hour, 2*time.Hour
+	equal(t, "events", must(j.Pass(limited(t)))(t).Events, 10)
+}

@@ -189,7 +189,7 @@ type Retry struct {
 	Initial Duration `yaml:"initial"`
 	Max     Duration `yaml:"max"`
 	// MaxAge is how long after its first attempt a delivery may be attempted
-	// again. Default: 24h.
+	// again; time in which sluice does not run does not count. Default: 24h.
 	MaxAge Duration `yaml:"max_age"`
 }
 

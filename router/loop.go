@@ -51,6 +51,17 @@ var errUnwritten = fmt.Errorf("the last record could not be written, so that att
 // before what the ledger has seen.
 type clock struct{ start, base time.Time }
 
+// newClock returns a clock that starts now, or at what the ledger has seen if
+// that is later.
+func newClock(seen int64) clock {
+	c := clock{start: time.Now()}
+	c.base = c.start.Round(0)
+	if last := time.Unix(0, seen); last.After(c.base) {
+		c.base = last
+	}
+	return c
+}
+
 func (c clock) now() time.Time { return c.base.Add(time.Since(c.start)) }
 
 func (r *Router) newRun(ctx context.Context, state *ledger.State, last uint64) (*run, error) {
@@ -68,13 +79,10 @@ func (r *Router) newRun(ctx context.Context, state *ledger.State, last uint64) (
 	}
 	done := make(chan error, 1)
 	in.Last, in.Token = last, done
-	start := time.Now()
-	base := start.Round(0)
-	if seen := time.Unix(0, state.Time); seen.After(base) {
-		base = seen
-	}
+	now := newClock(state.Time)
+	state.Resume(now.base.UnixNano())
 	u := &run{
-		Router: r, claim: claimName(state.Claim), clock: clock{start: start, base: base}, from: state.Mark + 1,
+		Router: r, claim: claimName(state.Claim), clock: now, from: state.Mark + 1,
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
 		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),

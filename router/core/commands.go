@@ -95,7 +95,7 @@ func (c *Core) former(config *Trigger, in Configure, removed *trigger) *trigger 
 		}
 		if removed != nil {
 			removed.gate.Name = fmt.Sprintf("%s@%d", removed.gate.Name, removed.id)
-			removed.gate.Removed = min(removed.gate.Removed, c.now-int64(c.options.RemovedAfter))
+			removed.gate.Removed = min(removed.gate.Removed, c.now-int64(c.options.RemovedAfter)-c.state.Idle(0))
 			c.changed(removed)
 		}
 		return t
@@ -158,10 +158,16 @@ func (c *Core) retire() {
 			c.shut(t, c.tail)
 			c.changed(t)
 		}
-		if at := t.gate.Removed + int64(c.options.RemovedAfter); c.removal == 0 || at < c.removal {
+		if at := c.leaves(t); c.removal == 0 || at < c.removal {
 			c.removal = at
 		}
 	}
+}
+
+// leaves returns when the deliveries of a removed trigger are discarded. Time
+// without a router does not count.
+func (c *Core) leaves(t *trigger) int64 {
+	return t.gate.Removed + int64(c.options.RemovedAfter) + c.state.Idle(t.gate.Removed)
 }
 
 // expire discards the deliveries of triggers that have been away for too long.
@@ -174,7 +180,7 @@ func (c *Core) expire() {
 		if t.configured || t.leaving || t.gate.Removed == 0 {
 			continue
 		}
-		at := t.gate.Removed + int64(c.options.RemovedAfter)
+		at := c.leaves(t)
 		if at > c.now || t.running > 0 {
 			if c.removal == 0 || at < c.removal {
 				c.removal = max(at, c.now+slowEvery)

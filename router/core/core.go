@@ -125,8 +125,8 @@ func (c *Core) add(t *trigger) {
 func (c *Core) recover(key ledger.Key, w *ledger.Waiting) {
 	t := c.triggers[key.Trigger]
 	d := &delivery{key: key, t: t, attempts: w.Attempts, due: w.Due, clear: true, counted: true}
-	if len(w.History) > 0 {
-		d.first = w.History[0].Time - w.History[0].Duration
+	if first := w.First(); first != 0 {
+		d.first = first + c.state.Idle(first)
 	}
 	c.live[key] = d
 	c.recovered = max(c.recovered, key.Sequence)

@@ -66,7 +66,7 @@ type delivery struct {
 	size     int
 	body     any
 	since    int64 // when it was offered
-	first    int64 // when its first attempt began; 0: none has
+	first    int64 // when its first attempt began, and later by the time without a router; 0: none has
 	due      int64
 }
 

@@ -176,6 +176,10 @@ func (w *world) open() {
 		}
 		w.gone[t.Trigger] = t.Pause.Reason == ledger.PausedGone
 	}
+	if last := time.Unix(0, state.Time); w.now.Before(last.Add(-time.Second)) {
+		w.now = last // as the clock of a router
+	}
+	state.Resume(w.now.UnixNano())
 	w.core = core.Open(state, w.next-1, w.options())
 	w.step(w.configuration(nil))
 }
@@ -471,6 +475,9 @@ func (w *world) putLetter(l core.WriteLetter) {
 	if n := len(l.History); n > 0 && l.Reason != ledger.ReasonPoison && l.History[n-1].Status == statusGone {
 		w.failf("%s is dead because its sink is gone", w.id(l.Key))
 	}
+	if l.Reason == ledger.ReasonExpired {
+		w.failf("%s is too old, and the world is younger than any may become", w.id(l.Key))
+	}
 }
 
 // finish ends one attempt; it returns false when that crashed the process.
@@ -535,6 +542,9 @@ func (w *world) crash() {
 		}
 	}
 	w.now = w.now.Add(time.Duration(w.rng.IntN(1300)-300) * time.Millisecond)
+	if w.rng.IntN(4) == 0 { // the machine was off, or its clock has jumped
+		w.now = w.now.Add(time.Duration(w.rng.IntN(100)-50) * time.Hour)
+	}
 	w.open()
 }
 

@@ -46,6 +46,7 @@ func sample(tb testing.TB) *ledger.State {
 			tb.Fatal(err)
 		}
 	}
+	s.Gaps = []ledger.Gap{{At: 50, For: 7}, {At: 60, For: 8}}
 	return s
 }
 

@@ -172,6 +172,7 @@ type Chunk struct {
 	Suspects    []suspectKey `cbor:"8,keyasint,omitempty"`
 	Known       []Key        `cbor:"9,keyasint,omitempty"`
 	Pauses      []Pause      `cbor:"10,keyasint,omitempty"`
+	Gaps        []Gap        `cbor:"11,keyasint,omitempty"`
 }
 
 type standing struct {

@@ -18,6 +18,7 @@ type State struct {
 	Stopped     bool // the last record ended an orderly stop
 	Sealed      bool // the claim is closed
 	NextTrigger uint32
+	Gaps        []Gap // the oldest first
 
 	Triggers map[uint32]*Trigger
 	Waiting  map[Key]*Waiting

@@ -36,11 +36,20 @@ func (s *sink) settle(resp *fasthttp.Response) error {
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		header := string(resp.Header.Peek("Retry-After"))
-		if after := retryAfter(header, time.Now()); after > 0 {
+		if after := retryAfter(header, answeredAt(resp)); after > 0 {
 			return &sinks.RetryAfterError{Err: err, After: after}
 		}
 	}
 	return err
+}
+
+// answeredAt returns when the answer was made: by its Date header, because a
+// clock is compared with itself, else by this machine's clock.
+func answeredAt(resp *fasthttp.Response) time.Time {
+	if date, err := http.ParseTime(string(resp.Header.Peek("Date"))); err == nil {
+		return date
+	}
+	return time.Now()
 }
 
 // describe says what was answered: the status, and the beginning of the body.
@@ -74,7 +83,7 @@ func excerpt(text []byte) string {
 }
 
 // retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or
-// a date. It returns 0 for none, for one in the past, and for what is neither.
+// a date, from now on. It returns 0 for none, for one in the past, and for what is neither.
 func retryAfter(value string, now time.Time) time.Duration {
 	if value == "" {
 		return 0

@@ -3,6 +3,9 @@ package http
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +78,24 @@ func TestRetryAfterDates(t *testing.T) {
 	}
 	if !sinks.IsPermanent((&sink{matrix: &matrix{}}).settle(&fasthttp.Response{})) {
 		t.Error("a status that nobody has listed is not dead")
+	}
+}
+
+// A date is compared with the clock of who has written it: this machine's may
+// have jumped, and a wait of a day would end a delivery.
+func TestRetryAfterByTheClockOfTheAnswer(t *testing.T) {
+	s := &sink{matrix: Status{}.matrix()}
+	for _, off := range []time.Duration{0, 1000 * time.Hour, -1000 * time.Hour} {
+		now := time.Now().Add(off).UTC()
+		text := "HTTP/1.1 503 Busy\r\nDate: " + now.Format(http.TimeFormat) +
+			"\r\nRetry-After: " + now.Add(30*time.Second).Format(http.TimeFormat) + "\r\nContent-Length: 0\r\n\r\n"
+		resp := &fasthttp.Response{}
+		if _, err := read(resp, bufio.NewReader(strings.NewReader(text)), false); err != nil {
+			t.Fatal(err)
+		}
+		var after *sinks.RetryAfterError
+		if err := s.settle(resp); !errors.As(err, &after) || after.After != 30*time.Second {
+			t.Errorf("off by %v: %v", off, err)
+		}
 	}
 }
