@@ -26,6 +26,10 @@ type Example struct {
 	Name string
 	// Worker takes what sluice delivers, at $WORKER_PORT (7070).
 	Worker http.Handler
+	// Run takes the place of Worker where that is no HTTP server: it runs at the
+	// address until ctx ends, and calls ready once it does. It may keep files in
+	// the folder.
+	Run func(ctx context.Context, address, folder string, ready func()) error
 	// Story says what to type.
 	Story func(Place) string
 }
@@ -69,7 +73,7 @@ func (e *Example) run(ctx context.Context) error {
 	ready, worked := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer cancel()
-		worked <- serve(ctx, "127.0.0.1:"+env("WORKER_PORT", "7070"), e.Worker, func() { close(ready) })
+		worked <- e.work(ctx, data, func() { close(ready) })
 	}()
 	select {
 	case <-ready:
@@ -79,6 +83,15 @@ func (e *Example) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	return errors.Join(err, <-worked)
+}
+
+// work runs the worker until ctx ends.
+func (e *Example) work(ctx context.Context, data string, ready func()) error {
+	address := "127.0.0.1:" + env("WORKER_PORT", "7070")
+	if e.Run != nil {
+		return e.Run(ctx, address, data, ready)
+	}
+	return serve(ctx, address, e.Worker, ready)
 }
 
 // folder finds the example's folder from wherever in the module it is run.

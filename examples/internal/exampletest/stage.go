@@ -26,9 +26,10 @@ type Stage struct {
 	// Bucket, Worker, Ingest and Admin are the URLs of its parts.
 	Bucket, Worker, Ingest, Admin string
 
-	t      *testing.T
-	screen screen
-	binary string
+	t           *testing.T
+	screen      screen
+	binary      string
+	environment []string // of all programs
 }
 
 // A screen is the output of the example, read while it is written.
@@ -64,9 +65,10 @@ func Raise(t *testing.T, environment ...string) *Stage {
 	s.Bucket, s.Worker, s.Admin, s.Ingest = local(ports[0]), local(ports[1]), local(ports[2]), local(ports[3])
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	command := exec.CommandContext(ctx, program)
-	command.Env = append(os.Environ(), "NO_COLOR=1", "DATA="+data,
+	s.environment = append(os.Environ(), "NO_COLOR=1", "DATA="+data, "SLUICE_SERVER="+s.Admin,
 		"S3_PORT="+ports[0], "WORKER_PORT="+ports[1], "ADMIN_PORT="+ports[2], "INGEST_PORT="+ports[3])
-	command.Env = append(command.Env, environment...)
+	s.environment = append(s.environment, environment...)
+	command.Env = s.environment
 	command.Stdout, command.Stderr = &s.screen, &s.screen
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) } // as a terminal does
@@ -178,7 +180,7 @@ func (s *Stage) SluiceEventually(want string, args ...string) {
 
 func (s *Stage) try(args []string) (string, error) {
 	command := exec.CommandContext(s.t.Context(), s.binary, args...)
-	command.Env = append(os.Environ(), "SLUICE_SERVER="+s.Admin, "NO_COLOR=1")
+	command.Env = s.environment
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
