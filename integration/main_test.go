@@ -26,6 +26,7 @@ var (
 	kills   = flag.Int("kills", 50, "how often TestKill50 kills")
 	rate    = flag.Int("rate", 500, "events a second under load")
 	uploads = flag.Int("uploads", 1000, "objects that TestMinIO uploads")
+	objects = flag.Int("objects", 100_000, "objects in the bucket of TestLargeBucket")
 	letters = flag.Int("letters", 300, "letters that TestLettersAndReplay makes")
 	backlog = flag.Int("backlog", 100_000, "events that pass a paused trigger")
 )

@@ -99,6 +99,12 @@ func (s *Sluice) look(path string) string {
 // Start starts the process, and does not wait until it is ready.
 func (s *Sluice) Start() {
 	s.tb.Helper()
+	s.StartWith()
+}
+
+// StartWith is Start with more flags.
+func (s *Sluice) StartWith(flags ...string) {
+	s.tb.Helper()
 	if s.command != nil {
 		s.tb.Fatal("sluice runs already")
 	}
@@ -109,7 +115,7 @@ func (s *Sluice) Start() {
 	}
 	defer func() { _ = log.Close() }() // the process has its own
 	// Not bound to the test's context: that ends before the clean-up kills it.
-	command := exec.Command(s.path, "up", "--config", s.File) //nolint:noctx // see above
+	command := exec.Command(s.path, append([]string{"up", "--config", s.File}, flags...)...) //nolint:noctx // see above
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {

@@ -22,6 +22,7 @@ type Receipt struct {
 	Delivery string
 	Attempt  int
 	Event    string // the event's id
+	Type     string // the event's
 	Subject  string
 	Size     int64  // of the body
 	SHA256   string // of the body, in hexadecimal
@@ -78,7 +79,7 @@ func (w *Worker) ServeHTTP(response http.ResponseWriter, request *http.Request) 
 	attempt, _ := strconv.Atoi(request.Header.Get("Sluice-Attempt"))
 	receipt := &Receipt{
 		Path: request.URL.Path, Delivery: request.Header.Get("Sluice-Delivery"), Attempt: attempt,
-		Event: request.Header.Get("Ce-Id"), Subject: request.Header.Get("Ce-Subject"), Began: time.Now(),
+		Event: request.Header.Get("Ce-Id"), Type: request.Header.Get("Ce-Type"), Subject: request.Header.Get("Ce-Subject"), Began: time.Now(),
 		Size: size, SHA256: hex.EncodeToString(digest.Sum(nil)),
 	}
 	w.mu.Lock()

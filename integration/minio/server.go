@@ -202,6 +202,22 @@ func Put(tb testing.TB, c *client.Client, bucket, key, content string) client.Up
 	}
 }
 
+// Remove removes an object, again and again while the server is away. It may be
+// called from any goroutine of the test.
+func Remove(tb testing.TB, c *client.Client, bucket, key string) {
+	tb.Helper()
+	for deadline := time.Now().Add(readyTimeout); ; time.Sleep(20 * time.Millisecond) {
+		err := c.RemoveObject(tb.Context(), bucket, key, client.RemoveObjectOptions{})
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Errorf("remove %q: %v", key, err)
+			return
+		}
+	}
+}
+
 // An output keeps the last lines of what the server says.
 type output struct {
 	mu   sync.Mutex

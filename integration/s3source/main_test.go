@@ -94,6 +94,12 @@ func (h *health) wait(t *testing.T, text string) {
 // run runs the source of a bucket until stop is called or the test ends.
 func run(t *testing.T, server *minio.Server, bucket string, out sources.Out, change func(*s3.Config)) source {
 	t.Helper()
+	return runOn(t, server, bucket, out, nil, change)
+}
+
+// runOn is run with an ingest listener.
+func runOn(t *testing.T, server *minio.Server, bucket string, out sources.Out, ingest sources.Mux, change func(*s3.Config)) source {
+	t.Helper()
 	cfg := s3.NewConfig()
 	cfg.Endpoint, cfg.Bucket = server.Endpoint(), bucket
 	cfg.AccessKey, cfg.SecretKey = config.NewSecret(minio.User), config.NewSecret(minio.Password)
@@ -106,7 +112,7 @@ func run(t *testing.T, server *minio.Server, bucket string, out sources.Out, cha
 	h := &health{}
 	said := &log{}
 	logger := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	built, err := cfg.Source(sources.Env{Name: "uploads", Logger: logger, Now: time.Now, Report: h.report})
+	built, err := cfg.Source(sources.Env{Name: "uploads", Logger: logger, Now: time.Now, Report: h.report, Ingest: ingest})
 	if err != nil {
 		t.Fatal(err)
 	}
