@@ -4,11 +4,11 @@
 // # Three ways of seeing
 //
 // Where the server has MinIO's listen API, a stream of notifications makes an
-// upload or a removal an event at once. Beside it runs a listing that is compared with what
-// is known: at the start, at the interval, and as soon as the stream is open
-// (again). The listing finds what nobody has told: what was uploaded while
-// sluice, the network or the server was away, what the server dropped because
-// it was busy, and everything on servers without the listen API.
+// upload or a removal an event at once. Beside it runs a listing that is compared
+// with what is known: at the start, at the interval, and as soon as the stream is
+// open (again). The listing finds what nobody has told: what was uploaded or
+// removed while sluice, the network or the server was away, what the server
+// dropped because it was busy, and everything on servers without the listen API.
 //
 // Some MinIO releases (from the end of 2025 on) have the listen API but hold
 // notifications back until several have come together. That is noticed by the
@@ -21,8 +21,8 @@
 // in any order, and do not say all that a listing does.
 //
 // All ways build the event from the same description (key, size, etag,
-// version, modification time in milliseconds), so that they agree to the byte,
-// and ask the same memory whether it is new.
+// version, modification time in milliseconds, and the details if they are wanted),
+// so that they agree to the byte, and ask the same memory whether it is new.
 //
 // # Identity and memory
 //

@@ -164,6 +164,9 @@ func runSource(t *testing.T, s *server, out sources.Out, change func(*Config)) *
 		}
 	})
 	t.Cleanup(r.stop)
+	if cfg.Notify != nil {
+		waitFor(t, "path", func() bool { status, _ := r.send(http.MethodHead, pushToken, ""); return status != http.StatusNotFound })
+	}
 	return r
 }
 
