@@ -330,7 +330,7 @@ func (s *Store) CountHistory(ctx context.Context, f HistoryFilter) (HistoryCount
 	for more := true; more; {
 		b := &batch{next: next}
 		var err error
-		if more, err = (historyKind{s}).read(ctx, b, maxBatch, c.add); err != nil {
+		if more, err = (historyKind{s}).read(ctx, b, maxScan, c.add); err != nil {
 			return c, err
 		}
 		next = b.next

@@ -14,9 +14,14 @@ import (
 // A historyKind replays events of the log.
 type historyKind struct{ *Store }
 
-// maxScan is about how many positions one step looks at: where little is
-// selected, the position is stored this often all the same.
-const maxScan = 4096
+const (
+	// historyBatch is the most events of one batch: nothing is to be deleted for
+	// each, so that there may be more of them than letters.
+	historyBatch = 500
+	// maxScan is about how many positions one step looks at: where little is
+	// selected, the position is stored this often all the same.
+	maxScan = 4096
+)
 
 // A stopError cancels a replay that cannot go on by itself.
 type stopError struct{ reason string }

@@ -102,6 +102,7 @@ type job struct {
 	turn     sync.Locker   // of all letters' jobs it is the store's
 	steps    chan struct{} // has room for the jobs of this kind that may hold a batch
 	kind     kind
+	most     int    // entries of one batch
 	stored   []byte // the record as it was last stored
 	deleted  bool   // whether what the record has taken is deleted
 	resumed  bool   // whether an earlier run has taken it
@@ -199,9 +200,9 @@ var errNoFilter = errors.New("it does not say what it replays")
 func (s *Store) newJob(r record) *job {
 	j := &job{record: r, deleted: true, stop: make(chan struct{})}
 	if r.Kind == KindHistory {
-		j.turn, j.kind, j.steps = &sync.Mutex{}, historyKind{s}, s.historySteps
+		j.turn, j.kind, j.steps, j.most = &sync.Mutex{}, historyKind{s}, s.historySteps, historyBatch
 	} else {
-		j.turn, j.kind, j.steps = &s.turn, letterKind{s}, s.letterSteps
+		j.turn, j.kind, j.steps, j.most = &s.turn, letterKind{s}, s.letterSteps, maxBatch
 	}
 	return j
 }

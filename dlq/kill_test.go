@@ -86,7 +86,7 @@ func TestAReplayIsKilledAgainAndAgain(t *testing.T) {
 // A replay of history is killed ten times in its midst, and each event that it
 // selects becomes one directed entry (invariants I2 and I3).
 func TestAReplayOfHistoryIsKilledTenTimes(t *testing.T) {
-	const events, perSecond, kills = 5000, 300, 10
+	const events, perSecond, kills = 6000, 300, 10
 	const maxLife = 400 * time.Millisecond
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// The most entries, and about the most bytes of events, of one batch.
+	// The most letters, and about the most bytes of events, of one batch.
 	maxBatch      = 100
 	maxBatchBytes = 4 << 20
 	// retryEvery is the wait after a failure.
@@ -114,7 +114,7 @@ func (s *Store) nextJob(lane string, busy map[string]bool) (*job, Job) {
 
 // work works a job until it or ctx ends, however long the bus is away.
 func (s *Store) work(ctx context.Context, j *job, perSecond float64) error {
-	size := batchSize(perSecond)
+	size := batchSize(perSecond, j.most)
 	limiter := rate.NewLimiter(rate.Inf, size)
 	if perSecond > 0 {
 		limiter.SetLimit(rate.Limit(perSecond))
@@ -190,9 +190,9 @@ func wait(ctx context.Context, stop <-chan struct{}, d time.Duration) {
 }
 
 // batchSize spreads a slow replay over batches of a quarter of a second.
-func batchSize(perSecond float64) int {
-	if perSecond == 0 || perSecond >= 4*maxBatch {
-		return maxBatch
+func batchSize(perSecond float64, most int) int {
+	if perSecond == 0 || perSecond >= float64(4*most) {
+		return most
 	}
 	return max(1, int(perSecond/4))
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -55,4 +57,30 @@ func TestReplayOfHistoryIsSteered(t *testing.T) {
 	}
 	in.eventually("it has gone on", func() bool { return in.got.Load() == 6 })
 	in.want(header+"JOB  running  AGO  all  2  50 %\n", exitOK, "replay", "jobs")
+}
+
+// TestReplayOfHistoryYields fills the log behind a slow replay: new events are
+// taken, the replay ends and says why, and resumed it says what has gone.
+func TestReplayOfHistoryYields(t *testing.T) {
+	in := install(t, "up", func(text string) string { return strings.Replace(text, "64MiB", "16MiB", 1) })
+	data := filepath.Join(t.TempDir(), "data.json")
+	if err := os.WriteFile(data, []byte(`"`+strings.Repeat("x", 200<<10)+`"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in.send("--count", "8", "--data", "@"+data, "--wait")
+	said, _ := in.do("replay", "--trigger", "all", "--all", "--rate", "0.001", "--detach")
+	id := strings.Fields(said)[2]
+	if said, code := in.send("--count", "120", "--data", "@"+data); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	in.eventually("all are delivered", func() bool { return in.got.Load() == 8+1+120 })
+	const header = "REPLAY  STATE  CREATED  TRIGGER  REPLAYED  READ  NOTE\n"
+	in.eventually("the replay has ended", func() bool {
+		said, _ := in.do("replay", "jobs")
+		return steady(said, in) == header+"JOB  cancelled  AGO  all  1  12 %  the history that it had still to read was in the way of new events\n"
+	})
+	said, code := in.do("replay", "resume", id)
+	if code != exitOK || !strings.HasPrefix(said, "1 event replayed; history is available from ") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
 }
