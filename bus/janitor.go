@@ -194,18 +194,26 @@ func (j *Janitor) Pass(ctx context.Context) (passed Passed, err error) {
 }
 
 // lookAtObjects returns how many bytes of objects are stored. When there are any
-// it notes what the log refers to.
+// it notes what the log refers to; as long as it does not know all of that, and
+// there is no hurry, it returns none.
 func (j *Janitor) lookAtObjects(ctx context.Context) (stored uint64, err error) {
 	state, err := infoOf(ctx, j.bus.objectStream)
 	if err != nil || state.Msgs == 0 {
 		return 0, err
 	}
-	err = j.sweeper.walk(ctx)
+	most := j.sweeper.step
+	if state.Bytes > j.sweeper.limit() {
+		most = math.MaxUint64
+	}
+	whole, err := j.sweeper.walk(ctx, most)
 	if newer, found := errors.AsType[*event.NewerFormatError](err); found {
 		j.log.WarnContext(ctx, "large data is not taken away", slog.Any("error", newer))
 		return 0, nil
 	}
-	return state.Bytes, err
+	if err != nil || !whole {
+		return 0, err
+	}
+	return state.Bytes, nil
 }
 
 // trimEvents purges what is too old or too much, as far as the line lets it.

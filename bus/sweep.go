@@ -23,6 +23,9 @@ const (
 	objectLinger = time.Minute
 	// sweepEvery is the time between two sweeps.
 	sweepEvery = 15 * time.Second
+	// walkStep is how many sequences of the log a pass walks at most while there is
+	// no hurry: what a long log refers to is found out beside other work.
+	walkStep = 25_000
 )
 
 // A sweeper knows what the log refers to, and takes the objects away that
@@ -34,6 +37,7 @@ type sweeper struct {
 	grace, linger time.Duration
 	every         time.Duration // between two sweeps
 	last          time.Time
+	step          uint64 // sequences that a pass walks
 
 	// references are what the log refers to, by sequence, as far as walked.
 	references map[uint64]*event.Large
@@ -46,7 +50,7 @@ type sweeper struct {
 
 func newSweeper(b *Bus, o *JanitorOptions) *sweeper {
 	return &sweeper{
-		bus: b, letters: o.Letters, log: o.Logger, grace: objectGrace, linger: objectLinger, every: sweepEvery,
+		bus: b, letters: o.Letters, log: o.Logger, grace: objectGrace, linger: objectLinger, every: sweepEvery, step: walkStep,
 		references: map[uint64]*event.Large{}, unneeded: map[string]time.Time{}, freed: map[string]int64{},
 	}
 }
@@ -74,21 +78,26 @@ func referenceOf(m *stored) any {
 	return reference{large: large}
 }
 
-// walk notes what the log refers to, up to its end. It goes on where the last
-// one has ended.
-func (s *sweeper) walk(ctx context.Context) error {
+// walk notes what the log refers to, in up to so many sequences, and tells
+// whether that was all. It goes on where the last one has ended.
+func (s *sweeper) walk(ctx context.Context, most uint64) (whole bool, err error) {
 	state, err := infoOf(ctx, s.bus.events)
 	if err != nil {
-		return err
+		return false, err
 	}
-	final, err := s.end(ctx)
-	if err == nil && final > s.walked {
+	end, err := s.end(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.walked = max(s.walked, state.FirstSeq-min(state.FirstSeq, 1))
+	if final := min(end, s.walked+min(most, end)); final > s.walked {
 		err = s.walkTo(ctx, final)
 	}
-	if err == nil {
-		s.walked = max(s.walked, state.LastSeq) // what lies between was deleted
+	if err != nil || s.walked < end {
+		return false, err
 	}
-	return err
+	s.walked = max(s.walked, state.LastSeq) // what lies between was deleted
+	return true, nil
 }
 
 func (s *sweeper) walkTo(ctx context.Context, final uint64) error {
@@ -96,7 +105,7 @@ func (s *sweeper) walkTo(ctx context.Context, final uint64) error {
 	r := s.bus.read(ctx, s.bus.names.Events, s.walked+1, config, referenceOf)
 	defer r.close()
 	for s.walked < final {
-		if err := s.note(r.take(math.MaxUint64, math.MaxInt, math.MaxInt)); err != nil {
+		if err := s.note(r.take(math.MaxUint64, math.MaxInt, math.MaxInt), final); err != nil {
 			return err
 		}
 		if s.walked >= final {
@@ -127,8 +136,13 @@ func (s *sweeper) end(ctx context.Context) (uint64, error) {
 	return last.sequence, nil
 }
 
-func (s *sweeper) note(taken []arrived) error {
+// note takes up what was read, as far as final.
+func (s *sweeper) note(taken []arrived, final uint64) error {
 	for _, a := range taken {
+		if a.sequence > final {
+			s.walked = final
+			break
+		}
 		r := a.value.(reference)
 		if r.newer != nil {
 			return r.newer
@@ -210,7 +224,7 @@ func (s *sweeper) sweep(ctx context.Context) (removed int, err error) {
 		return 0, err
 	}
 	before := s.walked
-	if err := s.walk(ctx); err != nil {
+	if _, err := s.walk(ctx, math.MaxUint64); err != nil {
 		return 0, err
 	}
 	state, err := infoOf(ctx, s.bus.events)

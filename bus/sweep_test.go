@@ -3,7 +3,9 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -86,6 +88,44 @@ func TestSweepWaitsForCopies(t *testing.T) {
 	equal(t, "lingers", must(j.Pass(limited(t)))(t).Objects, 0)
 	j.sweeper.linger = 0
 	equal(t, "gone", must(j.Pass(limited(t)))(t).Objects, 1)
+}
+
+// A long log is walked in steps, and nothing is taken away before its end is
+// reached; when space runs out it is walked at once.
+func TestSweepWalksInSteps(t *testing.T) {
+	o := small(t)
+	o.MaxEventSize, o.MaxInline, o.ObjectBytes = 4<<20, 1<<10, 16<<20
+	b := open(t, o)
+	clock := &movedClock{at: time.Now()}
+	b.objects.now = clock.now
+	check(t, b.Source("web").Publish(limited(t), samples("trimmed", 100)...))
+	for n := range 3 {
+		check(t, b.Source("web").Publish(limited(t), samples(fmt.Sprint("small", n), 10)...))
+		check(t, b.Source("web").Publish(limited(t), large(strconv.Itoa(n), 2<<10)))
+	}
+	must(b.objects.put(limited(t), large("garbage", 2<<10).Data))(t)
+	clock.later()
+	pass(t, b, JanitorOptions{MaxAge: forever, Line: line(101, 0)})
+	j := sweeping(b, JanitorOptions{Line: line(1, 0)})
+	j.sweeper.step = 10
+	for step := range 3 { // of 33 events
+		equal(t, "objects", must(j.Pass(limited(t)))(t).Objects, 0)
+		equal(t, "walked", j.sweeper.walked, 110+10*uint64(step))
+	}
+	equal(t, "objects", must(j.Pass(limited(t)))(t).Objects, 1)
+
+	for n := range 4 {
+		must(b.objects.put(limited(t), large(strconv.Itoa(n), 3900<<10).Data))(t)
+	}
+	clock.later()
+	hurried := sweeping(b, JanitorOptions{Line: line(1, 0)})
+	hurried.sweeper.step = 10
+	equal(t, "in a hurry", must(hurried.Pass(limited(t)))(t).Objects, 4)
+	for _, e := range logged(t, b) {
+		if e.Event.Large != nil {
+			must(b.Body(limited(t), e.Event.Large))(t)
+		}
+	}
 }
 
 // A letter is replayed while the letters are read: its object is kept by the
