@@ -39,9 +39,10 @@ type embedded struct {
 	cancel  context.CancelFunc
 	watched chan struct{} // closed when nobody looks at the store any more
 
-	mu      sync.Mutex
-	server  *server.Server // nil while there is none
-	problem error          // why there is none
+	mu       sync.Mutex
+	server   *server.Server // nil while there is none
+	problem  error          // why there is none
+	failures uint64         // of stores
 }
 
 // startEmbedded locks the folder and starts a server on it.
@@ -86,6 +87,13 @@ func (e *embedded) current() (*server.Server, error) {
 		return nil, fmt.Errorf("%w: the embedded server is being started again: %w", event.ErrUnavailable, e.problem)
 	}
 	return e.server, nil
+}
+
+// failed returns how many stores were broken.
+func (e *embedded) failed() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failures
 }
 
 // InProcessConn connects to the server that runs at the moment; it is for
@@ -139,6 +147,7 @@ func (e *embedded) replace(ctx context.Context, broken *server.Server, cause err
 	began := time.Now()
 	e.mu.Lock()
 	e.server, e.problem = nil, cause
+	e.failures++
 	e.mu.Unlock()
 	if broken != nil {
 		stopServer(broken)

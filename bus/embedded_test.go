@@ -98,6 +98,8 @@ func TestABrokenStoreIsReplaced(t *testing.T) {
 				t.Errorf("%d of %d events of a batch are stored", half, len(lost()))
 			}
 			checkStretches(t, 1, read())
+			disk, _ := b.Disk()
+			equal(t, "failures", disk.Failures, 1)
 		})
 	}
 }

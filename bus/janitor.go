@@ -286,8 +286,9 @@ func (j *Janitor) Settle() {
 // goal returns the first sequence that age and space let stay.
 func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState, objects uint64) (uint64, error) {
 	j.sweeper.forget(state.FirstSeq)
-	goal := j.sweeper.goal(state.FirstSeq, objects)
-	if limit := j.limit(state.Bytes); state.Bytes > limit {
+	shortEvents, shortObjects := j.short(state.Bytes, objects)
+	goal := j.sweeper.goal(state.FirstSeq, objects, shortObjects)
+	if limit := min(uint64(j.options.MaxBytes), state.Bytes-shortEvents); state.Bytes > limit {
 		// A sixteenth more, so that not every pass has to purge.
 		excess := state.Bytes - limit + limit/16
 		share := float64(excess) / float64(state.Bytes)
@@ -304,14 +305,19 @@ func (j *Janitor) goal(ctx context.Context, state jetstream.StreamState, objects
 	return max(goal, young), err
 }
 
-// limit is how many bytes the events may take that take held now: less when
-// the disk has not enough room.
-func (j *Janitor) limit(held uint64) uint64 {
-	most, short := uint64(j.options.MaxBytes), uint64(j.bus.space.short())
+// short returns how many bytes of events and of objects must go until the disk
+// has room, each by its share of both. What was trimmed already and will be taken
+// away yet is not asked for again.
+func (j *Janitor) short(events, objects uint64) (ofEvents, ofObjects uint64) {
+	trimmed := j.sweeper.trimmed()
+	objects -= min(objects, trimmed)
+	short := uint64(j.bus.space.short())
+	short = min(short-min(short, trimmed), events+objects)
 	if short == 0 {
-		return most
+		return 0, 0
 	}
-	return min(most, held-min(held, short))
+	ofObjects = uint64(float64(short) / float64(events+objects) * float64(objects))
+	return min(short-min(short, ofObjects), events), min(ofObjects, objects)
 }
 
 // firstSince returns the sequence of the first message of a stream that is not

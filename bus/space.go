@@ -138,6 +138,9 @@ type Disk struct {
 	Free, MinFree int64
 	// Full tells that nothing is accepted at the moment.
 	Full bool
+	// Failures is how often a write has failed, so that the embedded server had to
+	// be started again.
+	Failures uint64
 }
 
 // Disk returns how much room there is; not ok on a cluster, whose disks are
@@ -149,7 +152,9 @@ func (b *Bus) Disk() (disk Disk, ok bool) {
 	full := b.space.check()
 	b.space.mu.Lock()
 	defer b.space.mu.Unlock()
-	return Disk{Free: b.space.seen, MinFree: b.space.low, Full: errors.Is(full, event.ErrFull)}, b.space.unknown == nil
+	return Disk{
+		Free: b.space.seen, MinFree: b.space.low, Full: errors.Is(full, event.ErrFull), Failures: b.server.failed(),
+	}, b.space.unknown == nil
 }
 
 // room waits for nothing: it returns a channel that has a token when the disk

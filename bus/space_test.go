@@ -169,3 +169,32 @@ func folderSize(dir string) (size int64, err error) {
 	})
 	return size, err
 }
+
+// When it is objects that fill the disk, as much history goes as is enough, and
+// then the janitor waits until they may be taken away.
+func TestJanitorMakesRoomForObjects(t *testing.T) {
+	b, clock := sweepable(t)
+	const disk = 40 << 20
+	b.space.low, b.space.high = 4<<20, 8<<20
+	b.space.free = func(dir string) (int64, error) {
+		used, err := folderSize(dir)
+		return disk - used, err
+	}
+	ctx := limited(t)
+	n := uint64(0)
+	for full := error(nil); full == nil; n++ {
+		full = b.Source("web").Publish(ctx, large(strconv.FormatUint(n, 10), 900<<10))
+	}
+	j := sweeping(b, JanitorOptions{Line: line(n, 0)})
+	passed := must(j.Pass(ctx))(t)
+	if passed.Events < 2 || passed.Events > n/2 {
+		t.Errorf("%d of %d events are trimmed", passed.Events, n-1)
+	}
+	equal(t, "events trimmed by a second pass", must(j.Pass(ctx))(t).Events, 0)
+	if b.Healthy(ctx) == nil {
+		t.Error("there is room before objects are taken away")
+	}
+	clock.later()
+	equal(t, "objects taken away", uint64(must(j.Pass(ctx))(t).Objects), passed.Events)
+	check(t, b.Healthy(ctx))
+}

@@ -168,14 +168,21 @@ func (s *sweeper) forget(first uint64) {
 	}
 }
 
-// goal returns the first sequence of the log that may stay so that what it
-// refers to has room, when so many bytes are stored. What was
-// trimmed before will be taken away yet.
-func (s *sweeper) goal(first, stored uint64) uint64 {
-	limit := s.limit()
-	for _, size := range s.freed {
-		stored -= min(stored, uint64(size))
+// trimmed is how many bytes of objects will be taken away yet, because the log
+// has been trimmed.
+func (s *sweeper) trimmed() (size uint64) {
+	for _, one := range s.freed {
+		size += uint64(one)
 	}
+	return size
+}
+
+// goal returns the first sequence of the log that may stay so that what it
+// refers to has room, when so many bytes are stored, and so many of them must go
+// for the disk.
+func (s *sweeper) goal(first, stored, short uint64) uint64 {
+	stored -= min(stored, s.trimmed())
+	limit := min(s.limit(), stored-min(stored, short))
 	if stored <= limit {
 		return first
 	}

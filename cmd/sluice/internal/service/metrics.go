@@ -95,6 +95,7 @@ var (
 	diskFree    = prometheus.NewDesc("sluice_disk_free_bytes", "Bytes that are free on the disk of the embedded bus.", nil, nil)
 	diskMinFree = prometheus.NewDesc("sluice_disk_min_free_bytes", "Bytes that must be free: with less, events are refused.", nil, nil)
 	diskFull    = prometheus.NewDesc("sluice_disk_full", "1 while events are refused because the disk has not enough room.", nil, nil)
+	storeBroken = prometheus.NewDesc("sluice_store_failures_total", "How often a write has failed, so that the embedded server was started again.", nil, nil)
 )
 
 // Describe is for prometheus.Collector.
@@ -105,6 +106,7 @@ func (c *busCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- diskFree
 	to <- diskMinFree
 	to <- diskFull
+	to <- storeBroken
 }
 
 // Collect is for prometheus.Collector.
@@ -140,4 +142,5 @@ func (c *busCollector) collectDisk(to chan<- prometheus.Metric) {
 	} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
+	to <- prometheus.MustNewConstMetric(storeBroken, prometheus.CounterValue, float64(disk.Failures))
 }
