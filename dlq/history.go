@@ -79,10 +79,19 @@ func (f *HistoryFilter) validate(now time.Time, last uint64) error {
 		return invalidFilter("first %d is after last %d", f.First, f.Last)
 	case f.First > last:
 		return invalidFilter("first %d lies in the future: the log ends at %d", f.First, last)
+	case f.size() > maxFilter:
+		return invalidFilter("the filter has %d bytes: at most %d", f.size(), maxFilter)
 	case f.Last > last:
 		return invalidFilter("last %d lies in the future: the log ends at %d; leave it out for all that is there", f.Last, last)
 	}
 	return nil
+}
+
+// maxFilter is how many bytes a filter may have: it is stored with each batch.
+const maxFilter = 64 << 10
+
+func (f *HistoryFilter) size() int {
+	return len(f.Trigger) + len(f.Source) + len(f.Type) + len(f.Pattern)
 }
 
 func stampText(at time.Time) string { return at.UTC().Format(time.RFC3339) }
@@ -186,9 +195,10 @@ func (s *Store) available(ctx context.Context, next *record, first uint64) error
 	next.First = max(next.First, first)
 	next.Handled = next.First - 1
 	nothing := next.First > next.Last
+	var oldest time.Time
 	if first > 1 && (asked || nothing) {
-		oldest, err := s.firstEntry(ctx, first)
-		if err != nil {
+		var err error
+		if oldest, err = s.firstEntry(ctx, first); err != nil {
 			return err
 		}
 		if f.Since.IsZero() || oldest.After(f.Since) {
@@ -198,6 +208,8 @@ func (s *Store) available(ctx context.Context, next *record, first uint64) error
 	switch {
 	case !nothing:
 		return nil
+	case first > 1 && oldest.IsZero():
+		return &nothingError{"the log holds no event any more: what was asked for has gone"}
 	case !next.Available.IsZero():
 		return &nothingError{fmt.Sprintf("history is available from %s on (sequence %d): what was asked for has gone", stampText(next.Available), first)}
 	}

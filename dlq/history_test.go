@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,6 +171,7 @@ func TestBadHistoryFilters(t *testing.T) {
 		"until 2026-03-29T14:00:00Z lies in the future: it is 2026-03-29T12:00:00Z; leave it out for all that is there": {Until: now.Add(2 * time.Hour)},
 		"since and first: one of them, not both":                                                                        {Since: hour, First: 1},
 		"until and last: one of them, not both":                                                                         {Until: now, Last: 1},
+		"the filter has 65544 bytes: at most 65536":                                                                     {Type: strings.Repeat("x", 65538)},
 		"first 8 is after last 7":                                                                                       {First: 8, Last: 7},
 		"first 10 lies in the future: the log ends at 9":                                                                {First: 10},
 		"last 10 lies in the future: the log ends at 9; leave it out for all that is there":                             {Last: 10},
@@ -359,5 +361,15 @@ func TestRunEndsAtOnce(t *testing.T) {
 	cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAllHistoryHasGone(t *testing.T) {
+	b := openBus(t, bus.Options{})
+	publish(t, b, 1, 10)
+	trim(t, b, 11)
+	_, err := openHistory(t, b).ReplayHistory(t.Context(), dlq.HistoryRequest{Filter: dlq.HistoryFilter{Trigger: "resize", Since: time.Now().Add(-time.Hour)}})
+	if !errors.Is(err, dlq.ErrNotFound) || err.Error() != "the log holds no event any more: what was asked for has gone" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -240,7 +240,7 @@ func (s *Store) replay(ctx context.Context, j *job, size int) (int, error) {
 	b := &batch{next: j.record}
 	b.next.Taken, b.next.Skipped = nil, maps.Clone(j.Skipped)
 	more, err := j.kind.collect(ctx, b, size)
-	if err == nil && s.isReleased(j) {
+	if s.isReleased(j) {
 		err = &stopError{reason: reasonSpace} // what was read may have gaps
 	}
 	if err == nil && len(b.entries) > 0 {

@@ -79,7 +79,15 @@ func TestReplayOfHistoryYields(t *testing.T) {
 		said, _ := in.do("replay", "jobs")
 		return steady(said, in) == header+"JOB  cancelled  AGO  all  1  12 %  the history that it had still to read was in the way of new events\n"
 	})
-	said, code := in.do("replay", "resume", id)
+	said, code := in.do("replay", "--trigger", "all", "--last", "8")
+	if code != exitNotFound || !strings.HasPrefix(said, "sluice: history is available from ") || !strings.HasSuffix(said, "): what was asked for has gone\n") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	said, code = in.do("replay", "--trigger", "all", "--since", "1h", "--dry-run")
+	if code != exitOK || !strings.HasSuffix(said, " on, what was accepted before has gone\n") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	said, code = in.do("replay", "resume", id)
 	if code != exitOK || !strings.HasPrefix(said, "1 event replayed; history is available from ") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
