@@ -284,9 +284,9 @@ func TestBatch(t *testing.T) {
 		"to: many, batch: 7":                                "f.yaml:3:40: triggers.t.batch: expected a mapping with size and window, found 7",
 		"to: many, batch: {sizes: 7}":                       `f.yaml:3:41: triggers.t.batch.sizes: unknown key; did you mean "size"?`,
 		"to: {sink: {many: true}}":                          "f.yaml:3:23: triggers.t.to: the sink takes several events in one request: say how many with batch: {size: 100, window: 1s} on the trigger, or change the sink's mode",
-		"to: one, batch: {}":                                "f.yaml:3:32: triggers.t.batch: the sink takes one event in one request: give it mode: batch, or remove this",
-		"to: {sink: {}}, batch: {}":                         "f.yaml:3:39: triggers.t.batch: the sink takes one event in one request: give it mode: batch, or remove this",
-		"to: {http: {url: \"http://a\"}}, batch: {size: 5}": "f.yaml:3:54: triggers.t.batch: the sink takes one event in one request: give it mode: batch, or remove this",
+		"to: one, batch: {}":                                "f.yaml:3:32: triggers.t.batch: the sink takes one event in one request: remove this, or, for http, give it mode: batch",
+		"to: {sink: {}}, batch: {}":                         "f.yaml:3:39: triggers.t.batch: the sink takes one event in one request: remove this, or, for http, give it mode: batch",
+		"to: {http: {url: \"http://a\"}}, batch: {size: 5}": "f.yaml:3:54: triggers.t.batch: the sink takes one event in one request: remove this, or, for http, give it mode: batch",
 		"to: nope, batch: {}":                               `f.yaml:3:27: triggers.t.to: no function "nope"`,
 	} {
 		text := "sources: {a: {http: {path: /a}}}\nfunctions: {one: {sink: {}}, many: {sink: {many: true}}}\ntriggers: {t: {on: a, " + trigger + "}}\n"

@@ -335,7 +335,7 @@ func (r *reader) batch(t *Trigger, p part) {
 	case takes && batch.node == nil:
 		r.c.problem(to.at.pos, to.at, "the sink takes several events in one request: say how many with batch: {size: 100, window: 1s} on the trigger, or change the sink's mode")
 	case !takes && batch.node != nil:
-		r.c.problem(batch.at.pos, batch.at, "the sink takes one event in one request: give it mode: batch, or remove this")
+		r.c.problem(batch.at.pos, batch.at, "the sink takes one event in one request: remove this, or, for http, give it mode: batch")
 	}
 }
 

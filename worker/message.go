@@ -73,6 +73,9 @@ func decode(m *nats.Msg) (*Delivery, error) {
 	case mode == event.ModeNone || len(events) != 1:
 		return nil, fmt.Errorf("the message on %q is no CloudEvent: the sink's mode is to be binary or structured", m.Subject)
 	}
+	if err := events[0].Validate(); err != nil { // somebody else has sent it
+		return nil, err
+	}
 	d := &Delivery{ID: m.Header.Get(HeaderDelivery), Trigger: m.Header.Get(HeaderTrigger), Event: events[0]}
 	d.Attempt, _ = strconv.Atoi(m.Header.Get(HeaderAttempt))          // 0 of somebody who is not sluice
 	d.Claim, _ = strconv.ParseUint(m.Header.Get(HeaderClaim), 10, 64) // as above

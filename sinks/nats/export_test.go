@@ -1,0 +1,4 @@
+package nats
+
+// Settle is for the fuzz target of answers.
+var Settle = settle
