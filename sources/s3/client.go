@@ -1,11 +1,13 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -149,7 +151,55 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		t.clock.Store(date.UnixMilli())
 	}
 	response.Body = newWatchedBody(ctx, response.Body, cancel)
+	if isListing(request) && response.StatusCode == http.StatusOK {
+		response.Body = &checkedBody{ReadCloser: response.Body}
+	}
 	return response, nil
+}
+
+func isListing(request *http.Request) bool {
+	query := request.URL.Query()
+	return request.Method == http.MethodGet && (query.Has("list-type") || query.Has("versions"))
+}
+
+// A checkedBody fails unless it begins like a listing. Any other document, such
+// as the page of a proxy, would be read as a listing without objects: as if all
+// were removed.
+type checkedBody struct {
+	io.ReadCloser
+	begin []byte // what was read and not yet passed on
+	seen  bool
+}
+
+// headSize is how far the first element may be from the beginning.
+const headSize = 512
+
+// isListingDocument tells whether a document begins with one of the elements that
+// servers are known to list with.
+func isListingDocument(head []byte) bool {
+	return slices.ContainsFunc([]string{"<ListBucketResult", "<ListVersionsResult", "<ListBucketVersionsResult"}, func(element string) bool {
+		return bytes.Contains(head, []byte(element))
+	})
+}
+
+func (b *checkedBody) Read(p []byte) (int, error) {
+	if !b.seen {
+		head := make([]byte, headSize)
+		n, err := io.ReadFull(b.ReadCloser, head)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return 0, err
+		}
+		if head = head[:n]; !isListingDocument(head) {
+			return 0, errNoListing
+		}
+		b.begin, b.seen = head, true
+	}
+	if len(b.begin) > 0 {
+		n := copy(p, b.begin)
+		b.begin = b.begin[n:]
+		return n, nil
+	}
+	return b.ReadCloser.Read(p)
 }
 
 // A watchedBody cancels its request when a read takes longer than bodyTimeout.

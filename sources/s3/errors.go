@@ -13,10 +13,11 @@ import (
 )
 
 var (
-	errSilent   = errors.New("the server has stopped sending in the middle of an answer")
-	errEnded    = errors.New("the server has ended the stream of notifications")
-	errHeld     = errors.New("the server is silent on the stream of notifications or holds them back, as some releases of MinIO do")
-	errNoListen = errors.New("the server does not know the listen API")
+	errSilent    = errors.New("the server has stopped sending in the middle of an answer")
+	errEnded     = errors.New("the server has ended the stream of notifications")
+	errHeld      = errors.New("the server is silent on the stream of notifications or holds them back, as some releases of MinIO do")
+	errNoListing = errors.New("the answer is no listing: is something else than S3 at the endpoint, or a proxy before it?")
+	errNoListen  = errors.New("the server does not know the listen API")
 )
 
 // An unsortedError says that a listing is not in the order of keys: what is

@@ -33,9 +33,9 @@ type memory struct {
 	recent recent
 	// describe tells the details of what is published; nil for none.
 	describe describer
-	// passed holds the keys that were found changed by other ways while a
+	// passed holds the slots that were found changed by other ways while a
 	// listing is under way: what it says of them may be older.
-	passed map[string]bool
+	passed map[slot]bool
 }
 
 // A view is all that the bucket has, at one moment, of the keys from from up
@@ -186,8 +186,8 @@ func (m *memory) diff(ctx context.Context, v view) (steps []step, rest view, err
 		if len(v.objects) == 0 || v.objects[0].key != key {
 			n = 0
 		}
-		if behind := v.listing && m.passed[key]; err == nil && !behind {
-			steps = m.compareKey(steps, known, v.objects[:n], v.at)
+		if err == nil {
+			steps = m.compareKey(steps, known, v.objects[:n], &v)
 		}
 		v.objects = v.objects[n:]
 	}
@@ -204,35 +204,37 @@ func sameKey(objects []object) int {
 	return n
 }
 
-// compareKey appends the steps for one key, of which known is in the order of
-// slots.
-func (m *memory) compareKey(steps []step, known, shown []object, at time.Time) []step {
+// compareKey appends the steps for one key of the view, of which known is in the
+// order of slots.
+func (m *memory) compareKey(steps []step, known, shown []object, v *view) []step {
 	left := make([]bool, len(known)) // true for what is not gone
 	first := len(steps)
 	for i := range shown {
 		o := &shown[i]
-		n, found := slices.BinarySearchFunc(known, o.version, func(k object, version string) int {
-			return slot{version: k.version}.compare(slot{version: version})
-		})
+		n, found := slices.BinarySearchFunc(known, o.slot(), func(k object, s slot) int { return k.slot().compare(s) })
 		if found {
 			left[n] = true
 		}
-		if !found || !known[n].same(o) {
+		if !m.isPassed(o, v) && (!found || !known[n].same(o)) {
 			steps = append(steps, step{entry: entry{object: *o}, quiet: m.old(o) || m.recent.has(o)})
 		}
 	}
 	// Not every server lists the versions of a key in order.
 	slices.SortStableFunc(steps[first:], func(a, b step) int { return a.modified.Compare(b.modified) })
 	for n := range known {
-		if !left[n] {
+		if k := &known[n]; !left[n] && !m.isPassed(k, v) {
 			steps = append(steps, step{
-				entry: entry{object: known[n], gone: true}, at: at,
-				quiet: known[n].marker || !m.wants(known[n].key),
+				entry: entry{object: *k, gone: true}, at: v.at,
+				quiet: k.marker || !m.wants(k.key),
 			})
 		}
 	}
 	return steps
 }
+
+// isPassed tells whether the view is of a listing that may be behind what is
+// known of the object's slot.
+func (m *memory) isPassed(o *object, v *view) bool { return v.listing && m.passed[o.slot()] }
 
 // make publishes the steps and makes what they say known. While a listing is
 // under way, those that come from elsewhere are kept from it.
@@ -248,7 +250,7 @@ func (m *memory) make(ctx context.Context, steps []step, elsewhere bool) error {
 		}
 		for i := range steps[:n] {
 			if elsewhere && m.passed != nil {
-				m.passed[steps[i].key] = true
+				m.passed[steps[i].slot()] = true
 			}
 		}
 		steps = steps[n:]
@@ -350,7 +352,7 @@ func (m *memory) beginListing(hidden bool) {
 			m.forget()
 		}
 	}
-	m.passed = map[string]bool{}
+	m.passed = map[slot]bool{}
 }
 
 // abandonListing ends a listing that is not complete.
@@ -362,6 +364,7 @@ func (m *memory) endListing(ctx context.Context, began time.Time) error {
 	m.passed = nil
 	first := !m.root.complete
 	m.root.complete, m.root.listed = true, began
+	m.unsaved = m.unsaved || first
 	var err error
 	switch {
 	case first:

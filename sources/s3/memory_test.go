@@ -221,6 +221,26 @@ func TestListingThatIsBehind(t *testing.T) {
 	expect(t, out, "a/"+stays.state(), "b/"+changes.state(), "c/"+goes.state(), "b/"+changed.state(), "d/"+added.state(), "c/"+goes.state()+" removed")
 }
 
+// TestOldVersionsStayOld has a new version be told during the first listing.
+func TestOldVersionsStayOld(t *testing.T) {
+	out := sourcetest.NewOut()
+	m := recallIn(t, out, testScope, everyKey)
+	if err := m.start(t.Context(), moment, false); err != nil {
+		t.Fatal(err)
+	}
+	shown := []object{version("v1", -time.Hour)}
+	m.beginListing(false)
+	learn(t, m, version("v2", time.Second))
+	if err := m.compare(t.Context(), parts(shown, 1)[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.endListing(t.Context(), moment); err != nil {
+		t.Fatal(err)
+	}
+	show(t, m, append(shown, version("v2", time.Second)))
+	expect(t, out, "k/v2")
+}
+
 // A world is a bucket and all the states that it ever had.
 type world struct {
 	now     map[string]object

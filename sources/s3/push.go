@@ -14,7 +14,11 @@ import (
 // lookUps is how many questions about single keys are under way at once.
 const lookUps = 8
 
-var errStopped = fmt.Errorf("%w: the source is stopping", event.ErrUnavailable)
+var (
+	errStopped = fmt.Errorf("%w: the source is stopping", event.ErrUnavailable)
+	// errVersions is for a bucket of which the last listing saw no versions.
+	errVersions = fmt.Errorf("%w: versioning was switched on, and the bucket is being listed", event.ErrUnavailable)
+)
 
 // A push is a request with notifications.
 type push struct {
@@ -83,6 +87,11 @@ func (r *run) takePushes(ctx context.Context, first push) error {
 		hints = append(hints, next.hints...)
 	}
 	hints = slices.DeleteFunc(slices.Clone(hints), r.asked.accounted)
+	if r.bucket == unversioned && slices.ContainsFunc(hints, hint.marks) {
+		r.listSoon()
+		answer(taken, errVersions)
+		return nil
+	}
 	missed, err := r.lookUpAll(ctx, keysOf(hints))
 	if err != nil {
 		return err
@@ -94,10 +103,14 @@ func (r *run) takePushes(ctx context.Context, first push) error {
 			r.asked.note(h)
 		}
 	}
-	for _, p := range taken {
-		p.done <- missed
-	}
+	answer(taken, missed)
 	return nil
+}
+
+func answer(taken []push, err error) {
+	for _, p := range taken {
+		p.done <- err
+	}
 }
 
 func (r *run) waitingPush() (push, bool) {

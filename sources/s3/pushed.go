@@ -34,6 +34,9 @@ type hint struct {
 	sequencer string
 }
 
+// marks tells whether the hint is of a delete marker.
+func (h hint) marks() bool { return h.name == "ObjectRemoved:DeleteMarkerCreated" }
+
 // A pushed document is the body of a request: records of S3 or MinIO, or S3's
 // test.
 type pushedDocument struct {

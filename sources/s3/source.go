@@ -258,14 +258,14 @@ func (r *run) waitingNote() (note, bool) {
 // or says that the bucket is to be asked.
 func (r *run) resolve(n note) (objects []object, ask bool) {
 	switch {
-	case n.vague:
-		return nil, true
-	case r.bucket == hidden:
-		return []object{n.object.unversioned()}, false
 	case r.bucket == unversioned && n.object.version != "":
 		// Versioning has just been switched on: the next listing asks.
 		r.listSoon()
 		return nil, false
+	case n.vague:
+		return nil, true
+	case r.bucket == hidden:
+		return []object{n.object.unversioned()}, false
 	}
 	return []object{n.object}, false
 }

@@ -135,6 +135,13 @@ func TestHealth(t *testing.T) {
 			_, _ = fmt.Fprint(w, "hello")
 			return true
 		}, true, `bucket "photos" at %s cannot be listed: EOF`},
+		{"a page", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Get("list-type") == "" {
+				return false
+			}
+			_, _ = fmt.Fprint(w, "<html><body>maintenance</body></html>")
+			return true
+		}, true, `bucket "photos" at %s cannot be listed: the answer is no listing: is something else than S3 at the endpoint, or a proxy before it?`},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
