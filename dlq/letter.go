@@ -1,4 +1,4 @@
-// Package dlq keeps dead letters and replays them.
+// Package dlq keeps dead letters, and replays them and history.
 //
 // A letter is a delivery that has ended without success: the whole event, and
 // what became of each attempt. It lies in a stream of its own, on a subject
@@ -7,7 +7,9 @@
 //
 // A replay turns letters into directed entries of the log. The entries and the
 // replay's own position are stored together or not at all, and the letters go
-// only afterwards: whatever is killed, each letter becomes one entry.
+// only afterwards: whatever is killed, each letter becomes one entry. A replay of
+// history does the same with events that are kept in the log; it takes nothing
+// away, and holds what it has still to read.
 package dlq
 
 import (
