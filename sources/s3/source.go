@@ -308,7 +308,8 @@ func (r *run) persist(ctx context.Context, write func() error) error {
 	return err
 }
 
-// report tells the health when it has changed.
+// report tells the health when it has changed, and logs when it has become bad
+// or good.
 func (r *run) report() {
 	err := r.busError
 	if err == nil {
@@ -318,10 +319,17 @@ func (r *run) report() {
 	if err != nil {
 		text = err.Error()
 	}
-	if text != r.reported {
-		r.reported = text
-		r.env.Report(err)
+	if text == r.reported {
+		return
 	}
+	switch {
+	case r.reported == "":
+		r.logger().Warn("the source is degraded", slog.String("error", text))
+	case err == nil:
+		r.logger().Info("the source is well again")
+	}
+	r.reported = text
+	r.env.Report(err)
 }
 
 // listen keeps a stream of notifications open until ctx ends. It says only
