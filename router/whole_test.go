@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -104,7 +105,7 @@ func (s *scale) held() int {
 
 func scaled(name string, s *scale) router.Trigger {
 	t := trigger(name, nil)
-	t.Sink, t.Concurrency = s, 64
+	t.Sink, t.Concurrency, t.Timeout = s, 64, time.Hour // it may be long until it is opened
 	return t
 }
 

@@ -73,6 +73,15 @@ func (d *Doc) LoadError() error {
 	return nil
 }
 
+// Lost says why data that a pattern has asked for will never be there; nil unless
+// it is lost.
+func (d *Doc) Lost() error {
+	if p := d.data.Load(); p != nil && p.lost {
+		return p.err
+	}
+	return nil
+}
+
 // DataError says why data that is declared to be JSON cannot be looked into; it
 // is nil if it can.
 func (d *Doc) DataError() error {

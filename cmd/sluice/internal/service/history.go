@@ -70,6 +70,7 @@ func (s *Service) takes(patterns []*pattern.Pattern) func(context.Context, *even
 				return false, err
 			}
 		}
-		return true, nil
+		lost := doc.Lost()
+		return lost == nil, lost
 	}
 }
