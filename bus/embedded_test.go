@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"sluice/event"
 )
@@ -82,14 +81,14 @@ func TestABrokenStoreIsReplaced(t *testing.T) {
 			if err := fail(ctx, b); !errors.Is(err, event.ErrUnavailable) {
 				t.Errorf("published: %v", err)
 			}
-			eventually(t, "why there is no server is known", func() bool {
+			waitFor(t, "reason why there is no server", func() bool {
 				err := b.Healthy(ctx)
 				return errors.Is(err, event.ErrUnavailable) && strings.Contains(err.Error(), "the embedded server is being started again: ") &&
 					strings.HasSuffix(err.Error(), "make room")
 			})
 			grow()
 			release()
-			eventually(t, "the bus is healthy", func() bool { return b.Healthy(ctx) == nil })
+			waitFor(t, "healthy bus", func() bool { return b.Healthy(ctx) == nil })
 			check(t, b.Source("web").Publish(ctx, sample("after")))
 			all := ids(t, b)
 			kept := slices.DeleteFunc(slices.Clone(all), func(id string) bool { return strings.HasPrefix(id, "lost") })
@@ -136,15 +135,6 @@ func follow(t *testing.T, b *Bus, last string) func() []event.Batch {
 			t.Errorf("read: %v", err)
 		}
 		return batches
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 30 s: " + what)
-		}
 	}
 }
 
