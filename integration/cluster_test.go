@@ -22,7 +22,7 @@ func TestClusterLosesItsLeader(t *testing.T) {
 	t.Cleanup(func() { _ = natscluster.Remove() })
 	cluster := natscluster.Start(t)
 	worker := harness.NewWorker(t, brief)
-	bus := fmt.Sprintf("{url: %q, replicas: 3, max_bytes: 256MiB}", cluster.URL())
+	bus := fmt.Sprintf("{url: %q, replicas: 3, max_bytes: 256MiB, max_large: 256MiB}", cluster.URL())
 	s := harness.NewOn(t, program, bus, oneTrigger(worker, "retry: {attempts: 5, initial: 50ms, max: 200ms}"))
 	s.Up()
 	load := harness.NewLoad(t, s.Ingest+"/in", "c", *rate)
