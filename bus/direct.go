@@ -110,8 +110,8 @@ func (b *Bus) Forget(ctx context.Context, job string) error {
 	f := b.job(job)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := b.events.Purge(ctx, jetstream.WithPurgeSubject(b.names.Job(job))); err != nil {
-		return storeError(err)
+	if err := b.purge(ctx, b.events, jetstream.WithPurgeSubject(b.names.Job(job))); err != nil {
+		return err
 	}
 	f.see(nil)
 	return nil

@@ -236,8 +236,8 @@ func (j *Janitor) trimEvents(ctx context.Context, state jetstream.StreamState, o
 	if keep <= state.FirstSeq {
 		return false, nil
 	}
-	if err := j.bus.events.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
-		return false, storeError(err)
+	if err := j.bus.purge(ctx, j.bus.events, jetstream.WithPurgeSequence(keep)); err != nil {
+		return false, err
 	}
 	passed.Events += keep - state.FirstSeq
 	return !passed.Held, nil
@@ -379,8 +379,8 @@ func (j *Janitor) moveUp(ctx context.Context, subject string, keep uint64) (uint
 	}
 	for _, kind := range []string{kindEvent, kindDirected} {
 		filter := jetstream.WithPurgeSubject(j.bus.names.all(kind))
-		if err := j.bus.events.Purge(ctx, filter, jetstream.WithPurgeSequence(keep)); err != nil {
-			return 0, storeError(err)
+		if err := j.bus.purge(ctx, j.bus.events, filter, jetstream.WithPurgeSequence(keep)); err != nil {
+			return 0, err
 		}
 	}
 	return j.bus.appendAgain(ctx, subject, keep)
@@ -479,8 +479,8 @@ func (j *Janitor) trimLedger(ctx context.Context, events jetstream.StreamState, 
 	if keep <= state.FirstSeq {
 		return 0, nil
 	}
-	if err := j.bus.ledger.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
-		return 0, storeError(err)
+	if err := j.bus.purge(ctx, j.bus.ledger, jetstream.WithPurgeSequence(keep)); err != nil {
+		return 0, err
 	}
 	return keep - state.FirstSeq, nil
 }

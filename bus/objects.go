@@ -210,7 +210,7 @@ func (s *objects) list(ctx context.Context) ([]string, error) {
 
 // remove takes an object away.
 func (s *objects) remove(ctx context.Context, object string) error {
-	return storeError(s.bus.objectStream.Purge(ctx, jetstream.WithPurgeSubject(s.bus.names.Object(object))))
+	return s.bus.purge(ctx, s.bus.objectStream, jetstream.WithPurgeSubject(s.bus.names.Object(object)))
 }
 
 // generationEnd returns when the last publisher may have named an object so.

@@ -1,10 +1,13 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/event"
 )
@@ -130,6 +133,19 @@ func (s *space) short() int64 {
 		return 0
 	}
 	return max(0, s.high-s.left())
+}
+
+// purge removes messages from a stream, when the disk has room for what the server
+// writes first: nats-server 2.15 locks itself out for ever when it purges a
+// stream that has unwritten messages, and cannot write them. Else it returns
+// event.ErrFull, wrapped.
+func (b *Bus) purge(ctx context.Context, stream jetstream.Stream, which ...jetstream.StreamPurgeOpt) error {
+	if b.space != nil {
+		if free, err := b.space.free(b.space.dir); err == nil && free < startRoom { // what the system does not say is no reason
+			return fmt.Errorf("%w: the disk of %s has %d bytes free, and removing needs %d: make room", event.ErrFull, b.space.dir, free, startRoom)
+		}
+	}
+	return storeError(stream.Purge(ctx, which...))
 }
 
 // A Disk says how much room there is for the embedded server.
