@@ -153,6 +153,25 @@ func TestJanitorMakesRoomOnAFullDisk(t *testing.T) {
 	check(t, b.Healthy(ctx))
 }
 
+// A purge that cannot write first locks the server out: it is not asked for.
+func TestNothingIsRemovedWithoutRoom(t *testing.T) {
+	o := small(t)
+	o.MinFree = 4 << 20
+	b := open(t, o)
+	ctx := limited(t)
+	check(t, b.Source("web").Publish(ctx, sample("1")))
+	var left atomic.Int64
+	b.space.free = func(string) (int64, error) { return left.Load(), nil }
+	want := fmt.Sprintf("the bus is full: the disk of %s has 0 bytes free, and removing needs 1048576: make room", b.options.Dir)
+	if err := b.purge(ctx, b.events); !errors.Is(err, event.ErrFull) || err.Error() != want {
+		t.Errorf("without room: %v", err)
+	}
+	equal(t, "kept", must(b.events.Info(ctx))(t).State.Msgs > 0, true)
+	left.Store(startRoom)
+	check(t, b.purge(ctx, b.events))
+	equal(t, "left", must(b.events.Info(ctx))(t).State.Msgs, 0)
+}
+
 func folderSize(dir string) (size int64, err error) {
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !strings.HasSuffix(path, ".blk") {
