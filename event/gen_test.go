@@ -43,7 +43,7 @@ func payloads() *rapid.Generator[[]byte] {
 	return rapid.OneOf(
 		rapid.SliceOfN(rapid.Byte(), 0, 40),
 		rapid.Map(anyText, func(s string) []byte { return []byte(s) }),
-		rapid.Map(anyText, func(s string) []byte { return appendQuoted(nil, s) }),
+		rapid.Map(anyText, func(s string) []byte { return AppendQuoted(nil, s) }),
 		rapid.SampledFrom([][]byte{[]byte("null"), []byte(` {"a": [1, 2.50, "\ud83d\ude00"]} `), []byte("0"), []byte(`"\u0000"`), nil}),
 	)
 }
