@@ -120,7 +120,8 @@ func testKinds() Kinds {
 		Sinks: map[string]func() Section{
 			"http": func() Section { return &callSection{common: common{Method: "POST"}, Status: []int{200}} },
 		},
-		Pattern: checkPattern,
+		Function: functionKind,
+		Pattern:  checkPattern,
 	}
 }
 

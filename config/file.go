@@ -11,6 +11,9 @@ import "time"
 //	Validate() error             // all problems at once, joined, each made by Invalid
 //	Unauthenticated() bool       // it takes requests from anybody on the ingest listener
 //	Claim() (key, value string)  // the path on the ingest listener that stands at key is for one source only; value may be empty
+//	Locate(dir string)           // the file's folder, absolute, from which relative paths are meant; before Validate
+//	Batches() Batching           // whether it takes several events at once
+//	Replies() bool               // it publishes what deliveries are answered with
 type Section any
 
 // Kinds tells Load which sources and sinks there are.
@@ -18,6 +21,9 @@ type Kinds struct {
 	// Sources and Sinks make a new section, with its defaults, by kind: the key
 	// in the file.
 	Sources, Sinks map[string]func() Section
+	// Function is the kind of functions that sluice runs itself; its zero value
+	// means that there are none.
+	Function FunctionKind
 	// Pattern compiles the pattern of a trigger, given as a JSON value (its
 	// numbers are json.Number). It may be nil. Its error may be several, joined;
 	// one that has a method Path() []any is shown at that place below `when`, with
@@ -130,31 +136,36 @@ type Sink struct {
 	Section Section
 }
 
-// A Function is a sink with a name. Timeout and Concurrency, when set, are the
-// defaults of the triggers that deliver to it.
-type Function struct {
-	Name        string
-	Sink        Sink
-	Timeout     Duration // 0: not set
-	Concurrency int      // 0: not set
-	Pos         Pos
+// A To is where deliveries go.
+type To struct {
+	// Function is the name of a function; empty when Sink is set.
+	Function string
+	Sink     *Sink
 }
+
+// Batching says whether a sink takes several events at once.
+type Batching int
+
+// How sinks take events.
+const (
+	NeverBatch Batching = iota // one by one
+	MustBatch                  // several in each request
+	MayBatch                   // as the trigger says
+)
 
 // A Trigger says which events go to which sink, and how.
 type Trigger struct {
 	Name string
-	// On are the names of the sources, at least one: also of functions and
-	// triggers that publish replies.
+	// On are the names of the sources, also of functions and triggers that publish
+	// replies: at least one, but for a trigger that a function brings with it.
 	On []string
 	// When is the pattern, a mapping; nil matches every event.
 	When *Node
 	// Transform makes what is delivered of each event; nil leaves it as it is.
 	Transform *Node
-	// Function is the name of the function that it delivers to; empty when Sink
-	// is set.
-	Function string
-	Sink     *Sink
-	Retry    Retry
+	// To is where it delivers to.
+	To
+	Retry Retry
 	// Batch says how several deliveries become one request; nil for one each.
 	Batch *Batch
 	// Concurrency is the number of attempts at the same time. Default: the
@@ -191,6 +202,8 @@ type Retry struct {
 	// MaxAge is how long after its first attempt a delivery may be attempted
 	// again; time in which sluice does not run does not count. Default: 24h.
 	MaxAge Duration `yaml:"max_age"`
+	// Steady is set when each wait is the longest one, rather than drawn.
+	Steady bool `yaml:"-"`
 }
 
 // A Test is an event and the triggers that it must match, no more and no less,

@@ -200,7 +200,7 @@ func (r *reader) egress(p part) {
 func (r *reader) sources(parts []part) {
 	claims := map[string]string{}
 	for _, p := range parts {
-		kind, section, ok := r.kind(p, p.node.fields, r.kinds.Sources, "source")
+		kind, section, ok := r.kind(p, p.node.fields, kindsOf{sections: r.kinds.Sources, thing: "source"})
 		if !ok {
 			continue
 		}
@@ -243,41 +243,52 @@ type knownKind struct {
 	section Section
 }
 
+// kindsOf are the kinds of one thing.
+type kindsOf struct {
+	sections map[string]func() Section
+	thing    string
+	instead  []string // keys that may stand instead of a kind
+	beside   []string // keys that may stand beside it
+}
+
+func sinkKinds(k Kinds) kindsOf { return kindsOf{sections: k.Sinks, thing: "sink"} }
+
+// all are the keys of which one is needed.
+func (k *kindsOf) all() []string { return slices.Concat(k.instead, sortedKeys(k.sections)) }
+
 // kind finds the one kind that stands among fields, and makes its section.
-// The keys in common are those that may stand beside it.
-func (r *reader) kind(p part, fields []field, kinds map[string]func() Section, thing string, common ...string) (knownKind, part, bool) {
-	all := sortedKeys(kinds)
+func (r *reader) kind(p part, fields []field, kinds kindsOf) (knownKind, part, bool) {
 	if p.node.kind != mappingNode {
-		r.wrong(p.node, p.at, "a mapping with the "+thing+"'s kind: "+words(all, "or"))
+		r.wrong(p.node, p.at, "a mapping with the "+kinds.thing+"'s kind: "+words(kinds.all(), "or"))
 		return knownKind{}, part{}, false
 	}
 	var found *field
 	bad := false
 	for i, f := range fields {
 		switch {
-		case kinds[f.key] == nil:
-			r.unknownKind(f, p.at, all, common, thing)
+		case kinds.sections[f.key] == nil:
+			r.unknownKind(f, p.at, &kinds)
 			bad = true
 		case found != nil:
-			r.c.problem(f.pos, p.at.sub(f.key, f.pos), fmt.Sprintf("a %s has one kind, this one is %q already", thing, found.key))
+			r.c.problem(f.pos, p.at.sub(f.key, f.pos), fmt.Sprintf("a %s has one kind, this one is %q already", kinds.thing, found.key))
 		default:
 			found = &fields[i]
 		}
 	}
 	if found == nil {
 		if !bad {
-			r.c.problem(p.at.pos, p.at, "the "+thing+"'s kind is missing: "+words(all, "or"))
+			r.c.problem(p.at.pos, p.at, "the "+kinds.thing+"'s kind is missing: "+words(kinds.all(), "or"))
 		}
 		return knownKind{}, part{}, false
 	}
-	return knownKind{found.key, kinds[found.key]()}, part{found.value, p.at.sub(found.key, found.pos)}, true
+	return knownKind{found.key, kinds.sections[found.key]()}, part{found.value, p.at.sub(found.key, found.pos)}, true
 }
 
-func (r *reader) unknownKind(f field, at *path, kinds, common []string, thing string) {
+func (r *reader) unknownKind(f field, at *path, kinds *kindsOf) {
 	key := at.sub(f.key, f.pos).String()
-	if suggestion := r.c.nearest(f.key, common); suggestion != "" {
+	if suggestion := r.c.nearest(f.key, kinds.beside); suggestion != "" {
 		r.c.suggest(f.pos, key, "unknown key", suggestion)
 		return
 	}
-	r.c.suggest(f.pos, key, fmt.Sprintf("unknown kind of %s: there is %s", thing, words(kinds, "and")), r.c.nearest(f.key, kinds))
+	r.c.suggest(f.pos, key, fmt.Sprintf("unknown kind of %s: there is %s", kinds.thing, words(kinds.all(), "and")), r.c.nearest(f.key, sortedKeys(kinds.sections)))
 }

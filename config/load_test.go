@@ -26,22 +26,8 @@ func accept(t *testing.T, path string, variables map[string]string) *File {
 	return file
 }
 
-// The design's file is valid but for its handler, which cannot run yet.
 func TestDesignFile(t *testing.T) {
-	_, err := Load("testdata/design.yaml", testKinds(), environment(designVariables))
-	want := `testdata/design.yaml:13:15: functions.thumbnail.handler: handlers are not supported yet: use http
-   13 |   thumbnail: {handler: functions/thumbnail.mjs, timeout: 30s, memory: 256MiB, concurrency: 10}
-      |               ^`
-	if err == nil || err.Error() != want {
-		t.Fatalf("got %v", err)
-	}
-	text, err := os.ReadFile("testdata/design.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	withHTTP := strings.Replace(string(text), "{handler: functions/thumbnail.mjs, timeout: 30s, memory: 256MiB,", `{http: {url: "http://h"}, timeout: 20s,`, 1)
-	file := accept(t, write(t, withHTTP), designVariables)
-	checkDesign(t, file)
+	checkDesign(t, accept(t, "testdata/design.yaml", designVariables))
 }
 
 func checkDesign(t *testing.T, file *File) {
@@ -58,7 +44,7 @@ func checkDesign(t *testing.T, file *File) {
 		t.Errorf("the bucket is %+v", bucket)
 	}
 	trigger := file.Triggers[0]
-	if trigger.Function != "thumbnail" || trigger.Sink != nil || trigger.Retry.MaxAge != Duration(6*time.Hour) || trigger.Timeout != Duration(20*time.Second) {
+	if trigger.Function != "thumbnail" || trigger.Sink != nil || trigger.Retry.MaxAge != Duration(6*time.Hour) || trigger.Timeout != Duration(31*time.Second) {
 		t.Errorf("the trigger is %+v", trigger)
 	}
 	when, err := json.Marshal(trigger.When)
@@ -268,7 +254,12 @@ type manySection struct {
 	Many bool `yaml:"many"`
 }
 
-func (s *manySection) Batches() bool { return s.Many }
+func (s *manySection) Batches() Batching {
+	if s.Many {
+		return MustBatch
+	}
+	return NeverBatch
+}
 
 func TestBatch(t *testing.T) {
 	kinds := testKinds()

@@ -110,6 +110,9 @@ func (d *decoder) section(n *Node, section Section, at *path) {
 		return
 	}
 	clean := d.value(n, v.Elem(), at)
+	if located, ok := section.(interface{ Locate(dir string) }); ok {
+		located.Locate(d.dir)
+	}
 	if checked, ok := section.(interface{ Validate() error }); ok {
 		known := d.c.problems
 		eachError(checked.Validate(), func(err error) {

@@ -16,60 +16,6 @@ const (
 	maxWindow      = Duration(5 * time.Minute)
 )
 
-// functions reads the functions.
-func (r *reader) functions(parts []part) {
-	for _, p := range parts {
-		if f, ok := r.function(p); ok {
-			r.file.Functions = append(r.file.Functions, f)
-			r.functionsByName[f.Name] = f
-		}
-	}
-}
-
-func (r *reader) function(p part) (Function, bool) {
-	var keys struct {
-		Handler     string    `yaml:"handler"`
-		Timeout     *Duration `yaml:"timeout"`
-		Memory      *Size     `yaml:"memory"`
-		Concurrency *int      `yaml:"concurrency"`
-	}
-	common := []string{"handler", "timeout", "memory", "concurrency"}
-	own, rest := split(p.node, common)
-	if p.node.kind == mappingNode {
-		r.into(own, &keys, p.at)
-	}
-	r.limits(own, p.at, keys.Concurrency, keys.Timeout)
-	if handler := own.part("handler", p.at); handler.node != nil {
-		r.c.problem(handler.at.pos, handler.at, "handlers are not supported yet: use http")
-		return Function{}, false
-	}
-	if memory := own.part("memory", p.at); memory.node != nil {
-		r.c.problem(memory.at.pos, memory.at, "only a function with a handler has memory of its own: remove this")
-	}
-	kind, section, ok := r.kind(p, rest, r.kinds.Sinks, "function", common...)
-	if !ok {
-		return Function{}, false
-	}
-	r.section(section.node, kind.section, section.at)
-	return Function{
-		Name: p.at.key, Sink: Sink{kind.name, kind.section}, Pos: p.at.pos,
-		Timeout: or(0, keys.Timeout), Concurrency: or(0, keys.Concurrency),
-	}, true
-}
-
-// split parts the fields of a mapping into those that are named and the rest.
-func split(n *Node, keys []string) (own *Node, rest []field) {
-	own = &Node{kind: mappingNode, pos: n.pos, block: n.block}
-	for _, f := range n.fields {
-		if slices.Contains(keys, f.key) {
-			own.fields = append(own.fields, f)
-		} else {
-			rest = append(rest, f)
-		}
-	}
-	return own, rest
-}
-
 // or returns the first value that is set, else otherwise.
 func or[T any](otherwise T, values ...*T) T {
 	for _, v := range values {
@@ -86,6 +32,17 @@ func (r *reader) limits(n *Node, at *path, concurrency *int, timeout *Duration) 
 	}
 	if timeout != nil && *timeout <= 0 {
 		r.below(n, Invalid("timeout", "expected more than nothing, such as 30s, found %s", *timeout), at)
+	}
+}
+
+// within notes limits that a trigger cannot have because its function has them.
+func (r *reader) within(p part, f *Function, keys *triggerKeys) {
+	if keys.Timeout != nil {
+		r.below(p.node, Invalid("timeout", "the function %q has a timeout of its own, which holds for all its triggers: set that, and remove this", f.Name), p.at)
+		keys.Timeout = nil
+	}
+	if keys.Concurrency != nil && f.Concurrency > 0 && *keys.Concurrency > f.Concurrency {
+		r.below(p.node, Invalid("concurrency", "the function %q runs %d at the same time at most: raise its concurrency, or lower this", f.Name, f.Concurrency), p.at)
 	}
 }
 
@@ -149,14 +106,19 @@ func (r *reader) triggers(parts []part) {
 		r.formerNames(p, keys.Was, was)
 		r.pattern(&t, p.node.part("when", p.at))
 		r.transform(&t, p.node.part("transform", p.at))
-		function := r.sinkOf(&t, p.node.part("to", p.at))
+		t.To = r.sinkOf(p.node.part("to", p.at))
+		function := r.functionsByName[t.Function]
 		if retry := p.node.part("retry", p.at); retry.node != nil {
 			r.section(retry.node, &t.Retry, retry.at)
 		}
 		r.batch(&t, p)
 		r.limits(p.node, p.at, keys.Concurrency, keys.Timeout)
-		t.Concurrency = or(defaultConcurrency, keys.Concurrency, function.concurrency)
-		t.Timeout = or(defaultTimeout, keys.Timeout, function.timeout)
+		if function.Run != nil {
+			r.within(p, &function, &keys)
+		}
+		limits := function.limits()
+		t.Concurrency = or(defaultConcurrency, keys.Concurrency, limits.concurrency)
+		t.Timeout = or(defaultTimeout, keys.Timeout, limits.timeout)
 		t.On = keys.On.texts
 		r.file.Triggers = append(r.file.Triggers, t)
 		sources = append(sources, p)
@@ -173,8 +135,7 @@ func (r *reader) triggers(parts []part) {
 func (r *reader) replies() {
 	r.published = &nameSet{list: slices.Clone(r.sourceNames.list), set: maps.Clone(r.sourceNames.set)}
 	add := func(thing, name string, pos Pos, section Section) {
-		replying, ok := section.(interface{ Replies() bool })
-		if !ok || !replying.Replies() {
+		if !replying(section) {
 			return
 		}
 		if r.published.has(name) {
@@ -325,26 +286,41 @@ func (r *reader) batch(t *Trigger, p part) {
 		t.Batch = &Batch{Size: defaultBatch}
 		r.section(batch.node, t.Batch, batch.at)
 	}
-	section := r.sectionOf(t)
+	section := r.sectionOf(&t.To)
 	if section == nil {
 		return // said elsewhere
 	}
-	batching, ok := section.(interface{ Batches() bool })
-	takes := ok && batching.Batches()
+	takes := batching(section)
 	switch to := p.node.part("to", p.at); {
-	case takes && batch.node == nil:
+	case takes == MustBatch && batch.node == nil:
 		r.c.problem(to.at.pos, to.at, "the sink takes several events in one request: say how many with batch: {size: 100, window: 1s} on the trigger, or change the sink's mode")
-	case !takes && batch.node != nil:
+	case takes == NeverBatch && batch.node != nil:
 		r.c.problem(batch.at.pos, batch.at, "the sink takes one event in one request: remove this, or, for http, give it mode: batch")
+	case takes == MayBatch && batch.node != nil && replying(section):
+		r.c.problem(batch.at.pos, batch.at, "the answer to a batch says which deliveries have failed, and cannot be published: remove this, or the function's reply")
 	}
 }
 
-// sectionOf returns the section of the sink that a trigger delivers to, or nil.
-func (r *reader) sectionOf(t *Trigger) Section {
-	if t.Sink != nil {
-		return t.Sink.Section
+// batching tells how a section's sink takes events.
+func batching(section Section) Batching {
+	if one, ok := section.(interface{ Batches() Batching }); ok {
+		return one.Batches()
 	}
-	return r.functionsByName[t.Function].Sink.Section
+	return NeverBatch
+}
+
+// replying tells whether answers are published.
+func replying(section Section) bool {
+	one, ok := section.(interface{ Replies() bool })
+	return ok && one.Replies()
+}
+
+// sectionOf returns the section of the sink that deliveries go to, or nil.
+func (r *reader) sectionOf(to *To) Section {
+	if to.Sink != nil {
+		return to.Sink.Section
+	}
+	return r.functionsByName[to.Function].Sink.Section
 }
 
 // Validate checks how deliveries are put together.
@@ -359,41 +335,23 @@ func (b *Batch) Validate() error {
 	return errors.Join(all...)
 }
 
-// limitsOf are what a function gives to the triggers that deliver to it.
-type limitsOf struct {
-	concurrency *int
-	timeout     *Duration
-}
-
-// sinkOf reads where a trigger delivers to.
-func (r *reader) sinkOf(t *Trigger, p part) limitsOf {
+// sinkOf reads where deliveries go: to a function by name, or to an inline sink.
+func (r *reader) sinkOf(p part) (to To) {
 	switch {
 	case p.node == nil:
 	case p.node.kind == mappingNode:
-		if kind, section, ok := r.kind(p, p.node.fields, r.kinds.Sinks, "sink"); ok {
+		if kind, section, ok := r.kind(p, p.node.fields, sinkKinds(r.kinds)); ok {
 			r.section(section.node, kind.section, section.at)
-			t.Sink = &Sink{kind.name, kind.section}
+			to.Sink = &Sink{kind.name, kind.section}
 		}
 	case p.node.kind != scalarNode || p.node.isNull():
 		r.wrong(p.node, p.at, "the name of a function, or a mapping with the sink's kind")
 	case !r.functionNames.has(p.node.text):
 		r.c.suggest(p.node.pos, p.at.String(), "no function "+quoteShort(p.node.raw), r.c.nearest(p.node.text, r.functionNames.list))
 	default:
-		t.Function = p.node.text
-		return r.functionLimits(t.Function)
+		to.Function = p.node.text
 	}
-	return limitsOf{}
-}
-
-func (r *reader) functionLimits(name string) (limits limitsOf) {
-	f := r.functionsByName[name]
-	if f.Concurrency > 0 {
-		limits.concurrency = &f.Concurrency
-	}
-	if f.Timeout > 0 {
-		limits.timeout = &f.Timeout
-	}
-	return limits
+	return to
 }
 
 // Validate checks the retry policy.

@@ -158,7 +158,12 @@ func oneOf(key, found string, allowed ...string) error {
 }
 
 // Batches tells whether one request takes several events.
-func (c *Config) Batches() bool { return c.Mode == Batch }
+func (c *Config) Batches() config.Batching {
+	if c.Mode == Batch {
+		return config.MustBatch
+	}
+	return config.NeverBatch
+}
 
 const wantURL = "write one such as http://127.0.0.1:7070/events"
 
