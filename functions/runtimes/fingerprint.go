@@ -2,7 +2,6 @@ package runtimes
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/fnv"
@@ -14,8 +13,6 @@ import (
 
 // maxWatched is how many files Fingerprint looks at, at the most.
 const maxWatched = 10_000
-
-var errEnough = errors.New("that are enough files")
 
 // Fingerprint sums up the names, sizes and times of the files in Watch, and in
 // its folders those that are code or JSON; folders that begin with a dot, and

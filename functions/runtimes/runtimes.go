@@ -11,9 +11,7 @@ package runtimes
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 )
 
 // The runtimes, as the key "runtime" of a function names them.
@@ -51,31 +49,66 @@ type Program struct {
 type Options struct {
 	// Dir is the folder that paths are meant from: the configuration's.
 	Dir string
-	// Handler is the path of a file, of a folder with a Go program, or
-	// AWS's form path/module.function.
+	// Handler is the path of a file or of a folder, or AWS's form
+	// path/module.function.
 	Handler string
 	// Runtime is node, python, go, custom, or empty to be found out.
 	Runtime string
+	// Memory is the function's limit in bytes. Node keeps its heap below nine
+	// tenths of it; 0 leaves that to Node.
+	Memory int64
 }
 
 // A Source is a function's code that has been found.
 type Source struct {
+	options Options
 	runtime string
-	root    string // LAMBDA_TASK_ROOT, absolute
+	root    string // LAMBDA_TASK_ROOT
 	handler string // _HANDLER
-	file    string // the handler's file, the Go package's folder or the executable, absolute
-	given   string // the handler as it stands in the file
+	file    string // the handler's file, the folder of the Go program, or the executable
+	module  string // of Python, from root
+	export  string // the name of the function in the file or module
+	tool    string // the interpreter or compiler as PATH has it
 }
 
 // Runtime is node, python, go or custom.
 func (s Source) Runtime() string { return s.runtime }
+
+// Concurrent says whether one worker may run several invocations at once, if
+// its client does so when it is told AWS_LAMBDA_MAX_CONCURRENCY. The workers of
+// Node and Python run one.
+func (s Source) Concurrent() bool { return s.runtime == Go || s.runtime == Custom }
+
+// Program makes what the workers are started by. Files of its own, which
+// workers must be able to read, go to the folder scratch, which is made when it
+// isn't there; with the same folder again, a Go program that has not changed
+// isn't linked again. Errors about the code and the interpreter are of the type
+// *Error, with the compiler's output.
+func (s Source) Program(ctx context.Context, scratch string) (Program, error) {
+	scratch, err := filepath.Abs(scratch)
+	if err != nil {
+		return Program{}, fmt.Errorf("find the scratch folder: %w", err)
+	}
+	p := Program{Runtime: s.runtime, Dir: s.root, Handler: s.handler}
+	switch s.runtime {
+	case Node:
+		return s.node(ctx, p, scratch)
+	case Python:
+		return s.python(ctx, p, scratch)
+	case Go:
+		return s.build(ctx, p, scratch)
+	}
+	p.Command, p.Watch = []string{s.file}, []string{s.file}
+	p.Env = map[string]string{"LAMBDA_RUNTIME_DIR": s.root}
+	return p, nil
+}
 
 // An Error says what is wrong with one key of a function, and what would be
 // right.
 type Error struct {
 	// Key is "handler" or "runtime".
 	Key string
-	// Message has no name of the key in front.
+	// Message has no name of the key in front. It may have several lines.
 	Message string
 	// Suggestion is what was probably meant, or empty.
 	Suggestion string
@@ -92,55 +125,4 @@ func (e *Error) Error() string {
 
 func wrong(key, format string, args ...any) *Error {
 	return &Error{Key: key, Message: fmt.Sprintf(format, args...)}
-}
-
-// Find looks for the code that o names, and for the interpreter or compiler
-// that it needs in PATH. It runs nothing. Its errors are of the type *Error.
-func Find(o Options) (Source, error) {
-	dir, err := filepath.Abs(o.Dir)
-	if err != nil {
-		return Source{}, fmt.Errorf("find the folder of the configuration: %w", err)
-	}
-	path := o.Handler
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return Source{}, wrong("handler", "there is no file %q", o.Handler)
-	}
-	return custom(Source{file: path, given: o.Handler}, info)
-}
-
-// Program makes what the workers are started by. Files of its own, which
-// workers must be able to read, go to the folder scratch, which must exist; with
-// the same folder again, a Go program that has not changed isn't linked again.
-// Errors about the code are of the type *Error, with the compiler's output.
-func (s Source) Program(_ context.Context, _ string) (Program, error) {
-	return Program{
-		Runtime: s.runtime,
-		Command: []string{s.file},
-		Dir:     s.root,
-		Handler: s.handler,
-		Env:     map[string]string{"LAMBDA_RUNTIME_DIR": s.root},
-		Watch:   []string{s.file},
-	}, nil
-}
-
-// custom takes an executable file, or a folder with an executable bootstrap.
-func custom(s Source, info os.FileInfo) (Source, error) {
-	if info.IsDir() {
-		s.file = filepath.Join(s.file, "bootstrap")
-		inside, err := os.Stat(s.file)
-		if err != nil {
-			return Source{}, wrong("handler", "the folder %q has no file bootstrap", s.given)
-		}
-		info = inside
-	}
-	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return Source{}, wrong("handler", "%q is not executable: run `chmod +x %s`", s.given, s.given)
-	}
-	s.runtime, s.root = Custom, filepath.Dir(s.file)
-	s.handler = strings.TrimSuffix(filepath.Base(s.file), filepath.Ext(s.file))
-	return s, nil
 }
