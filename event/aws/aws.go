@@ -112,35 +112,32 @@ func (w *writer) payload(shape Shape, events []*event.Event, p *Payload) error {
 	case ShapeAWS:
 		return w.aws(events, p)
 	case ShapeCloudEvent:
-		return w.each(events, (*writer).cloudEvent)
+		w.each(events, (*writer).cloudEvent)
+		return nil
 	case ShapeData:
-		return w.each(events, (*writer).data)
+		w.each(events, (*writer).data)
+		return nil
 	}
 	return fmt.Errorf("there is no shape %q: there are %q", shape, Shapes())
 }
 
 // each writes the events one by one: as a list for a batch.
-func (w *writer) each(events []*event.Event, write func(*writer, *event.Event) error) error {
+func (w *writer) each(events []*event.Event, write func(*writer, *event.Event)) {
 	if !w.Batch {
-		return write(w, events[0])
+		write(w, events[0])
+		return
 	}
 	w.open('[')
-	for i, e := range events {
+	for _, e := range events {
 		w.next()
-		if err := write(w, e); err != nil {
-			return eventError(i, e, err)
-		}
+		write(w, e)
 	}
 	w.close(']')
-	return nil
 }
 
-func (w *writer) cloudEvent(e *event.Event) error {
-	w.buffer = e.AppendJSON(w.buffer)
-	return nil
-}
+func (w *writer) cloudEvent(e *event.Event) { w.buffer = e.AppendJSON(w.buffer) }
 
-func (w *writer) data(e *event.Event) error {
+func (w *writer) data(e *event.Event) {
 	switch e.Form() {
 	case event.FormNone:
 		w.raw("null")
@@ -151,7 +148,6 @@ func (w *writer) data(e *event.Event) error {
 	default:
 		w.base64(e.Data)
 	}
-	return nil
 }
 
 // estimate returns about how many bytes the events take, so that the buffer

@@ -32,8 +32,8 @@ func Failed(answer []byte, p Payload) (map[int]bool, error) {
 		}
 		indexes, found := known[identifier]
 		if !found {
-			return nil, answerError("batchItemFailures[%d].itemIdentifier %s is no item of the batch: want one such as %q",
-				n, brief(strconv.Quote(identifier)), p.Identifiers[0])
+			return nil, answerError("batchItemFailures[%d].itemIdentifier %s is no item of the batch: want %s",
+				n, brief(strconv.Quote(identifier)), p.example())
 		}
 		for _, i := range indexes {
 			failed[i] = true
@@ -41,6 +41,14 @@ func Failed(answer []byte, p Payload) (map[int]bool, error) {
 	}
 	p.cut(failed)
 	return failed, nil
+}
+
+// example returns what an identifier of the batch looks like.
+func (p *Payload) example() string {
+	if len(p.Identifiers) == 0 {
+		return "none"
+	}
+	return "one such as " + strconv.Quote(p.Identifiers[0])
 }
 
 // failures returns the items of the list batchItemFailures.

@@ -22,7 +22,7 @@ func Parts(shape Shape, events []*event.Event, opts Options) []Part {
 		all[i] = i
 	}
 	var parts []Part
-	for _, group := range groups(shape, events, all) {
+	for _, group := range groups(shape, events, all, opts.withDefaults()) {
 		parts = split(parts, shape, events, group, opts)
 	}
 	return parts
@@ -56,14 +56,14 @@ func middle(events []*event.Event) int {
 
 // groups returns the indexes of the events that go into one payload each, in
 // the order of their first.
-func groups(shape Shape, events []*event.Event, all []int) [][]int {
+func groups(shape Shape, events []*event.Event, all []int, opts Options) [][]int {
 	if shape != ShapeAWS {
 		return [][]int{all}
 	}
 	found := map[group]int{}
 	var groups [][]int
 	for _, i := range all {
-		key := groupOf(events[i])
+		key := opts.groupOf(events[i])
 		at, known := found[key]
 		if !known {
 			at = len(groups)
