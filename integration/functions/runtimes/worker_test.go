@@ -249,12 +249,27 @@ func (w *worker) call(in runtimeapi.Invocation) outcome {
 	return o
 }
 
+// refused makes an invocation that the Runtime API ends itself, and returns why.
+func (w *worker) refused(payload string) error {
+	w.tb.Helper()
+	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
+	defer cancel()
+	in := runtimeapi.Invocation{RequestID: uuid.NewString(), Deadline: time.Now().Add(patience), Payload: []byte(payload)}
+	_, err := w.api.Invoke(ctx, in)
+	if ctx.Err() != nil {
+		w.tb.Fatal(err)
+	}
+	return err
+}
+
 func (o outcome) String() string {
 	switch {
 	case o.failed != nil:
 		return "the error " + string(o.failed.Payload)
 	case o.answer != nil:
 		return short(string(o.answer.Payload))
+	case o.exited:
+		return "the end of the worker"
 	}
 	return "nothing"
 }
