@@ -84,8 +84,7 @@ func (a *Async) validate() error {
 	policy := a.retry()
 	var all []error
 	eachError(policy.Validate(), func(err error) {
-		var problem *Problem
-		if errors.As(err, &problem) {
+		if problem, ok := errors.AsType[*Problem](err); ok {
 			err = Invalid("async."+problem.Key, "%s", problem.Message)
 		}
 		all = append(all, err)
@@ -166,13 +165,11 @@ func (f *Function) limits() (limits limitsOf) {
 func (r *reader) functions(parts []part) {
 	read := make([]part, 0, len(parts))
 	for _, p := range parts {
-		f, ok := Function{}, false
+		reads := r.function
 		if r.runs(p.node) {
-			f, ok = r.own(p)
-		} else {
-			f, ok = r.function(p)
+			reads = r.own
 		}
-		if ok {
+		if f, ok := reads(p); ok {
 			r.file.Functions = append(r.file.Functions, f)
 			r.functionsByName[f.Name] = f
 			read = append(read, p)

@@ -31,6 +31,7 @@ func (s *runSection) Replies() bool     { return s.Reply }
 func (s *runSection) Limits() (int, Duration) {
 	return s.Concurrency, s.Timeout + Duration(time.Second)
 }
+
 func (s *runSection) Validate() error {
 	if s.Handler == "" {
 		return Invalid("handler", "it is missing")
@@ -75,8 +76,8 @@ func TestFunctions(t *testing.T) {
 		"functions: {f: {handler: f.mjs, timeout: fast}}":                  `2:42: functions.f.timeout: "fast" is not a duration: write a number with a unit, such as 250ms, 30s, 5m, 6h or 7d`,
 		"functions: {f: {handler: f.mjs, async: {attempts: 0}}}":           "2:41: functions.f.async.attempts: expected a whole number from 1 to 1000, found 0",
 		"functions: {f: {handler: f.mjs, async: {max_age: 0s}}}":           "2:41: functions.f.async.max_age: expected more than nothing, such as 24h, found 0s",
-		"functions: {f: {handler: f.mjs, async: {attemps: 1}}}":            `2:41: functions.f.async.attemps: unknown key; did you mean "attempts"?`,
-		"functions: {f: {handler: f.mjs, on_sucess: f}}":                   `2:33: functions.f.on_sucess: unknown key; did you mean "on_success"?`,
+		"functions: {f: {handler: f.mjs, async: {atempts: 1}}}":            `2:41: functions.f.async.atempts: unknown key; did you mean "attempts"?`,
+		"functions: {f: {handler: f.mjs, on_succes: f}}":                   `2:33: functions.f.on_succes: unknown key; did you mean "on_success"?`,
 		"functions: {first: {handler: f.mjs, on_success: frst}}":           `2:49: functions.first.on_success: no function "frst"; did you mean "first"?`,
 		"functions: {f: {handler: f.mjs, on_failure: {htp: {}}}}":          `2:46: functions.f.on_failure.htp: unknown kind of sink: there is answering, http and many; did you mean "http"?`,
 		"functions: {f: {handler: f.mjs, on_failure: {http: {}}}}":         `2:46: functions.f.on_failure.http.url: expected http://host/path, found ""`,
@@ -101,8 +102,7 @@ func TestFunctions(t *testing.T) {
 	} {
 		_, err := loadFunctions(t, text)
 		var got []string
-		var problems *Problems
-		if errors.As(err, &problems) {
+		if problems, ok := errors.AsType[*Problems](err); ok {
 			for _, p := range problems.List {
 				got = append(got, strings.TrimPrefix(p.Error(), "f.yaml:"))
 			}

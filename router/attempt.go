@@ -56,7 +56,7 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 		}
 		return sinks.Response{}, errs
 	}
-	a := sinks.Attempt{Trigger: t.Name, Claim: u.core.Claim(), Deliveries: make([]sinks.Delivery, 0, len(starts))}
+	a := sinks.Attempt{Trigger: t.Name, Claim: u.core.Claim(), Batch: t.Batch.Size > 0, Deliveries: make([]sinks.Delivery, 0, len(starts))}
 	places := make([]int, 0, len(starts)) // in starts, of each delivery
 	for i := range starts {
 		s := &starts[i]

@@ -12,6 +12,7 @@ import (
 
 	"sluice/event"
 	"sluice/event/transform"
+	"sluice/functions"
 )
 
 // A Sink takes attempts. Deliver blocks until the sink has answered or ctx is
@@ -33,6 +34,7 @@ type Closer interface{ Close() error }
 type Attempt struct {
 	Trigger    string
 	Claim      uint64 // rises with every run of the router: a fencing token
+	Batch      bool   // the trigger asks for batches, whatever their size
 	Deliveries []Delivery
 }
 
@@ -144,4 +146,6 @@ type Env struct {
 	Egress string
 	// Turns are those in which templates are evaluated; nil for no bound.
 	Turns *transform.Turns
+	// Functions is what the functions share that sluice runs itself.
+	Functions functions.Host
 }

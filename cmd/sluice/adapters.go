@@ -7,6 +7,7 @@ import (
 	"sluice/event/transform"
 	"sluice/router/pattern"
 	"sluice/sinks"
+	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinknats "sluice/sinks/nats"
 	"sluice/sources"
@@ -37,9 +38,10 @@ func sinkAdapters() []sinks.Adapter {
 // patterns and transforms are checked. It is called once for each load.
 func kinds() config.Kinds {
 	known := config.Kinds{
-		Sources: map[string]func() config.Section{},
-		Sinks:   map[string]func() config.Section{},
-		Pattern: checkPattern, Transform: checkTransform,
+		Sources:  map[string]func() config.Section{},
+		Sinks:    map[string]func() config.Section{},
+		Function: sinkfunction.Kind(),
+		Pattern:  checkPattern, Transform: checkTransform,
 	}
 	for _, adapter := range sourceAdapters() {
 		known.Sources[adapter.Kind] = func() config.Section { return adapter.Config() }

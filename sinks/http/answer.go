@@ -6,19 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
 	"sluice/sinks"
 )
 
-const (
-	// excerptBytes is how much of an answer's body an error quotes.
-	excerptBytes = 256
-	// maxRetryAfter bounds what a Retry-After may ask for.
-	maxRetryAfter = 24 * time.Hour
-)
+// maxRetryAfter bounds what a Retry-After may ask for.
+const maxRetryAfter = 24 * time.Hour
 
 // settle judges an answer by its status alone.
 func (s *sink) settle(resp *fasthttp.Response) error {
@@ -57,29 +52,17 @@ func describe(resp *fasthttp.Response) error {
 	status := resp.StatusCode()
 	text := "answered " + statusText(status)
 	if status >= 300 && status < 400 {
-		return fmt.Errorf("%s to %s: redirects are never followed", text, excerpt(resp.Header.Peek("Location")))
+		return fmt.Errorf("%s to %s: redirects are never followed", text, sinks.Excerpt(resp.Header.Peek("Location")))
 	}
 	if len(resp.Body()) == 0 {
 		return fmt.Errorf("%s", text)
 	}
-	return fmt.Errorf("%s: %s", text, excerpt(resp.Body()))
+	return fmt.Errorf("%s: %s", text, sinks.Excerpt(resp.Body()))
 }
 
 // statusText returns a status code with its phrase, when it has one.
 func statusText(status int) string {
 	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
-}
-
-// excerpt quotes the beginning of a foreign text.
-func excerpt(text []byte) string {
-	if len(text) <= excerptBytes {
-		return strconv.Quote(string(text))
-	}
-	cut := excerptBytes
-	for cut > excerptBytes-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return strconv.Quote(string(text[:cut])) + "…"
 }
 
 // retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or

@@ -40,7 +40,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		if len(err.Error()) > 6*excerptBytes {
+		if len(err.Error()) > 6*sinks.ExcerptBytes {
 			t.Errorf("an error of %d bytes", len(err.Error()))
 		}
 		for _, b := range []byte(err.Error()) {

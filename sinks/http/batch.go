@@ -89,15 +89,15 @@ func partial(body []byte, deliveries []sinks.Delivery) error {
 	}
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf(`the body is %s; answer nothing, or {"batchItemFailures": […]}`, excerpt(body))
+		return fmt.Errorf(`the body is %s; answer nothing, or {"batchItemFailures": […]}`, sinks.Excerpt(body))
 	}
 	list, found := answer["batchItemFailures"]
 	if !found && len(answer) > 0 {
-		return fmt.Errorf("the body has no batchItemFailures: %s", excerpt(body))
+		return fmt.Errorf("the body has no batchItemFailures: %s", sinks.Excerpt(body))
 	}
 	var items []map[string]json.RawMessage
 	if err := json.Unmarshal(list, &items); found && err != nil {
-		return fmt.Errorf("batchItemFailures is no list of objects: %s", excerpt(list))
+		return fmt.Errorf("batchItemFailures is no list of objects: %s", sinks.Excerpt(list))
 	}
 	if len(items) == 0 {
 		return nil
@@ -118,7 +118,7 @@ func failures(items []map[string]json.RawMessage, deliveries []sinks.Delivery) e
 		}
 		i, known := index[*id]
 		if !known {
-			return fmt.Errorf("batchItemFailures[%d] names %s, which is no %s of the batch", n, excerpt([]byte(*id)), AttributeDelivery)
+			return fmt.Errorf("batchItemFailures[%d] names %s, which is no %s of the batch", n, sinks.Excerpt([]byte(*id)), AttributeDelivery)
 		}
 		failed[i] = errReported
 	}

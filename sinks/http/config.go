@@ -64,10 +64,8 @@ type Config struct {
 	MaxResponse config.Size `yaml:"max_response"`
 	Status      Status      `yaml:"status"`
 	Handshake   *Handshake  `yaml:"handshake"`
-	// Reply says what becomes of answers: nothing, or ReplyPublish.
-	Reply Reply `yaml:"reply"`
-	// MaxHops is how many replies may follow one from another, from 1 to 100.
-	MaxHops int `yaml:"max_hops"`
+	// Answers says what becomes of answers.
+	sinks.Answers `yaml:",inline"`
 }
 
 // Auth says how the sink authenticates itself: in one way at most.
@@ -95,7 +93,7 @@ func Adapter() sinks.Adapter {
 
 // NewConfig returns a configuration with the defaults filled in.
 func NewConfig() *Config {
-	return &Config{Method: "POST", Mode: Binary, MaxResponse: DefaultMaxResponse, MaxHops: sinks.DefaultMaxHops}
+	return &Config{Method: "POST", Mode: Binary, MaxResponse: DefaultMaxResponse, Answers: sinks.DefaultAnswers()}
 }
 
 // Validate returns everything that is wrong, each problem with its key.
@@ -111,7 +109,7 @@ func (c *Config) Validate() error {
 		c.Sign.validate(),
 		tlsErr,
 		c.Status.validate(),
-		c.validateReply(),
+		c.validateAnswers(),
 		c.Handshake.validate(),
 	}
 	if parsed != nil && parsed.Scheme == "http" && c.TLS != (config.TLS{}) && !c.Auth.overTLS() {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sluice/sinks"
 )
 
 // fallbackTimeout bounds an exchange whose context has no deadline.
@@ -98,8 +100,8 @@ func earlyAnswer(r *bufio.Reader, resp *fasthttp.Response, writeErr error) error
 
 // shorten bounds an error of the library, which quotes what it has read.
 func shorten(text string) string {
-	if len(text) <= excerptBytes {
+	if len(text) <= sinks.ExcerptBytes {
 		return text
 	}
-	return strings.ToValidUTF8(text[:excerptBytes], "") + "…"
+	return strings.ToValidUTF8(text[:sinks.ExcerptBytes], "") + "…"
 }

@@ -18,7 +18,7 @@ import (
 // plain fails the test when an error is long, or would disturb a terminal.
 func plain(t *testing.T, err error) {
 	t.Helper()
-	if text := err.Error(); len(text) > 6*excerptBytes || strings.ContainsFunc(text, unicode.IsControl) {
+	if text := err.Error(); len(text) > 6*sinks.ExcerptBytes || strings.ContainsFunc(text, unicode.IsControl) {
 		t.Errorf("an error of %d bytes: %q", len(text), text)
 	}
 }

@@ -109,7 +109,7 @@ func (p *permission) allowed(resp *fasthttp.Response) (rate.Limit, error) {
 	case len(origin) == 0:
 		return 0, errors.New(headerAllowedOrigin + " is missing, so that nothing may be sent")
 	case string(origin) != "*" && string(origin) != p.Origin:
-		return 0, fmt.Errorf("%s is %s, and this is %q", headerAllowedOrigin, excerpt(origin), p.Origin)
+		return 0, fmt.Errorf("%s is %s, and this is %q", headerAllowedOrigin, sinks.Excerpt(origin), p.Origin)
 	}
 	allowed := string(resp.Header.Peek(headerAllowedRate))
 	if allowed == "" || allowed == "*" {
@@ -117,7 +117,7 @@ func (p *permission) allowed(resp *fasthttp.Response) (rate.Limit, error) {
 	}
 	number, err := strconv.ParseUint(allowed, 10, 31)
 	if err != nil || number == 0 {
-		return 0, fmt.Errorf("%s is %s, which is neither * nor a number of requests a minute", headerAllowedRate, excerpt([]byte(allowed)))
+		return 0, fmt.Errorf("%s is %s, which is neither * nor a number of requests a minute", headerAllowedRate, sinks.Excerpt([]byte(allowed)))
 	}
 	return perMinute(min(int(number), cmp.Or(p.Rate, int(number)))), nil
 }

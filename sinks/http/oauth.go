@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"sluice/config"
+	"sluice/sinks"
 )
 
 // OAuth is the client credentials grant (RFC 6749, section 4.4): a token is
@@ -217,11 +218,11 @@ func (t *tokens) describe(e *oauth2.RetrieveError) string {
 	said := make([]string, 0, 2)
 	for _, part := range []string{e.ErrorCode, e.ErrorDescription} {
 		if part != "" {
-			said = append(said, excerpt([]byte(t.hide(part))))
+			said = append(said, sinks.Excerpt([]byte(t.hide(part))))
 		}
 	}
 	if len(said) == 0 && len(e.Body) > 0 {
-		said = append(said, excerpt([]byte(t.hide(string(e.Body)))))
+		said = append(said, sinks.Excerpt([]byte(t.hide(string(e.Body)))))
 	}
 	if len(said) > 0 {
 		text += ": " + strings.Join(said, ", ")

@@ -2,12 +2,10 @@ package http
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -16,31 +14,13 @@ import (
 	"sluice/sinks"
 )
 
-// A Reply says what becomes of the worker's answers.
-type Reply string
-
-// ReplyPublish makes an answer into events, which are published before the
-// delivery is done. Without it answers are of no matter.
-const ReplyPublish Reply = "publish"
-
-// maxHopsLimit bounds what can be configured.
-const maxHopsLimit = 100
-
-// Replies tells whether answers are published as events.
-func (c *Config) Replies() bool { return c.Reply == ReplyPublish }
-
-func (c *Config) validateReply() error {
-	var problems []error
-	switch {
-	case c.Reply != "" && c.Reply != ReplyPublish:
-		problems = append(problems, config.Invalid("reply", "found %q; write publish, or leave it out", c.Reply))
-	case c.Reply == ReplyPublish && c.Mode == Batch:
-		problems = append(problems, config.Invalid("reply", "the answer to a batch says which deliveries have failed; write another mode, or leave reply out"))
+// validateAnswers checks what becomes of answers.
+func (c *Config) validateAnswers() error {
+	err := c.Answers.Validate()
+	if c.Replies() && c.Mode == Batch {
+		return errors.Join(err, config.Invalid("reply", "the answer to a batch says which deliveries have failed; write another mode, or leave reply out"))
 	}
-	if c.MaxHops < 1 || c.MaxHops > maxHopsLimit {
-		problems = append(problems, config.Invalid("max_hops", "found %d; write a whole number from 1 to %d", c.MaxHops, maxHopsLimit))
-	}
-	return errors.Join(problems...)
+	return err
 }
 
 // A replier makes answers into events; nil makes none.
@@ -72,18 +52,7 @@ func decodeReply(resp *fasthttp.Response) ([]event.Event, error) {
 	}
 	body := bytes.Clone(resp.Body())
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, fmt.Errorf("it is encoded as %s; send it as it is", excerpt([]byte(encoding)))
+		return nil, fmt.Errorf("it is encoded as %s; send it as it is", sinks.Excerpt([]byte(encoding)))
 	}
-	replies, mode, err := event.DecodeHTTP(header, body)
-	if err != nil || mode != event.ModeNone || len(body) == 0 {
-		return replies, err
-	}
-	contentType := header.Get("Content-Type")
-	switch {
-	case contentType == "":
-		return nil, errors.New("it has a body and no Content-Type; say what the body is, such as application/json")
-	case event.IsJSON(contentType) && !json.Valid(body):
-		return nil, fmt.Errorf("its Content-Type says JSON, but the body is not: %s", excerpt(body))
-	}
-	return []event.Event{{Type: sinks.ReplyType, Time: time.Now().UTC(), DataContentType: contentType, Data: body}}, nil
+	return sinks.DecodeReply(header, body)
 }

@@ -11,7 +11,7 @@ import (
 	sinkhttp "sluice/sinks/http"
 )
 
-func publish(c *sinkhttp.Config) { c.Reply = sinkhttp.ReplyPublish }
+func publish(c *sinkhttp.Config) { c.Reply = sinks.ReplyPublish }
 
 // shown is what matters of a reply.
 func shown(replies []event.Event) string {

@@ -7,7 +7,8 @@ import (
 	"sluice/cmd/sluice/internal/admin"
 )
 
-// checks are what /readyz shows. A source never fails it; see package admin.
+// checks are what /readyz shows. A source or function never fails it; see
+// package admin.
 func (s *Service) checks(ctx context.Context) []admin.Check {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -20,6 +21,13 @@ func (s *Service) checks(ctx context.Context) []admin.Check {
 	for _, source := range s.sources.list() {
 		seen := admin.Check{Name: "source " + source.Name, State: source.State, Error: source.Error}
 		if seen.State == admin.StateFailed {
+			seen.State = admin.StateDegraded
+		}
+		all = append(all, seen)
+	}
+	for _, f := range s.Functions() {
+		seen := check("function "+f.Name, f.Err)
+		if f.Err != nil {
 			seen.State = admin.StateDegraded
 		}
 		all = append(all, seen)

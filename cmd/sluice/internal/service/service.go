@@ -18,6 +18,7 @@ import (
 	"sluice/dlq"
 	"sluice/event"
 	"sluice/event/transform"
+	"sluice/functions"
 	"sluice/natsauth"
 	"sluice/router"
 	"sluice/sinks"
@@ -49,6 +50,8 @@ type Options struct {
 	// either may be nil.
 	Observe  func(router.Observation)
 	Accepted func(source string, e *event.Event, triggers int)
+	// Functions takes what functions log and use. It may be nil.
+	Functions functions.Observer
 	// Now is the clock; nil for the system's.
 	Now func() time.Time
 }
@@ -67,6 +70,8 @@ type Service struct {
 	admin    *admin.Server
 	sources  *supervisor
 	turns    *transform.Turns // of all transforms and templates
+
+	functions functions.Host
 
 	ready  chan struct{}
 	served bool // the ingest server has run, and has closed its listener
@@ -103,7 +108,7 @@ func Open(ctx context.Context, options Options) (*Service, error) {
 
 func (s *Service) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.openBus, s.openLetters, s.openRouter, s.openIngest, s.openAdmin,
+		s.openBus, s.openLetters, s.openFunctions, s.openRouter, s.openIngest, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -167,7 +172,9 @@ func (s *Service) openLetters(ctx context.Context) error {
 func (s *Service) knows(trigger string) bool { return s.wiring.Load().find(trigger) != nil }
 
 // sinkEnv is what all sinks are given.
-func (s *Service) sinkEnv() sinks.Env { return sinks.Env{Logger: s.logger, Turns: s.turns} }
+func (s *Service) sinkEnv() sinks.Env {
+	return sinks.Env{Logger: s.logger, Turns: s.turns, Functions: s.functions}
+}
 
 func (s *Service) openRouter(context.Context) error {
 	made, err := wire(s.options.File, nil, s.options.Now(), s.sinkEnv())

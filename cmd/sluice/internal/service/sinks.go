@@ -32,15 +32,23 @@ const retryRetired = 10 * time.Millisecond
 
 // Deliver is for sinks.Sink.
 func (l *lentSink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Response, error) {
-	l.mu.Lock()
-	if l.retired && l.using == 0 {
-		l.mu.Unlock()
+	if !l.borrow() {
 		return sinks.Response{}, &sinks.ThrottledError{Err: errRetired, After: retryRetired}
 	}
-	l.using++
-	l.mu.Unlock()
 	defer l.done()
 	return l.inner.Deliver(ctx, attempt)
+}
+
+// borrow keeps the sink from being closed until done, and tells whether that
+// was possible.
+func (l *lentSink) borrow() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.retired && l.using == 0 {
+		return false
+	}
+	l.using++
+	return true
 }
 
 func (l *lentSink) done() {

@@ -1,0 +1,212 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"sluice/functions"
+	"sluice/functions/runtimes"
+)
+
+// The waits before a program that could not be made is made again.
+const (
+	firstMaking   = time.Second
+	longestMaking = time.Minute
+)
+
+// workers make the program of a function, and have its pool.
+type workers struct {
+	config  *Config
+	name    string
+	logger  *slog.Logger
+	host    functions.Host
+	folder  string
+	release func() // of the folder
+
+	refresh chan chan error
+	cancel  context.CancelFunc
+	ended   chan struct{}
+	made    chan struct{} // closed when the program has been made once, or could not be
+
+	mu      sync.Mutex
+	pool    *functions.Pool // nil until there is a program
+	program runtimes.Program
+	err     error     // of the last making
+	again   time.Time // when the next one is, after an error
+}
+
+func newWorkers(c *Config, name string, host functions.Host, logger *slog.Logger) (*workers, error) {
+	folder, release, err := host.Folders.Take(name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &workers{
+		config: c, name: name, logger: logger, host: host, folder: folder, release: release,
+		refresh: make(chan chan error), cancel: cancel, ended: make(chan struct{}), made: make(chan struct{}),
+		program: runtimes.Program{Watch: []string{filepath.Dir(filepath.Join(c.dir, c.Handler))}},
+	}
+	go func() {
+		defer close(w.ended)
+		w.run(ctx)
+	}()
+	return w, nil
+}
+
+// run makes the program: at once, again when that has failed, and whenever
+// somebody asks for it.
+func (w *workers) run(ctx context.Context) {
+	waits := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstMaking), backoff.WithMaxInterval(longestMaking), backoff.WithMaxElapsedTime(0),
+	)
+	answer := func(error) {}
+	for first := true; ctx.Err() == nil; first = false {
+		err := w.make(ctx)
+		var timer <-chan time.Time
+		if wait := waits.NextBackOff(); err != nil {
+			timer = time.After(wait)
+			w.failed(ctx, err, wait)
+		} else {
+			waits.Reset()
+		}
+		if first {
+			close(w.made)
+		}
+		answer(err)
+		answer = func(error) {}
+		select {
+		case <-ctx.Done():
+		case <-timer:
+		case asked := <-w.refresh:
+			waits.Reset()
+			answer = func(err error) { asked <- err }
+		}
+	}
+}
+
+// make makes the program, and the pool or its workers anew.
+func (w *workers) make(ctx context.Context) error {
+	folder := filepath.Join(w.folder, "program")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("make the folder of the program: %w", err)
+	}
+	program, err := w.config.source.Program(ctx, folder)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pool == nil {
+		spec := w.config.spec(w.name)
+		spec.Program = program
+		w.pool, err = functions.NewPool(spec, functions.Options{
+			Logger: w.logger, Observer: w.host.Observer, Metrics: w.host.Metrics, Scratch: filepath.Join(w.folder, "workers"),
+		})
+		if err != nil {
+			w.pool = nil
+			return err
+		}
+	} else {
+		w.pool.Refresh()
+	}
+	w.program, w.err = program, nil
+	return nil
+}
+
+// failed keeps and logs what went wrong. An older program goes on.
+func (w *workers) failed(ctx context.Context, err error, wait time.Duration) {
+	if ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.logger.Error("a function's program cannot be made", slog.String("function", w.name), slog.Any("error", err))
+	}
+	w.err, w.again = err, time.Now().Add(wait)
+}
+
+var errMaking = errors.New("the function's program is still being made")
+
+// get returns the pool. It waits for the first program, but no longer than it
+// may.
+func (w *workers) get(ctx context.Context, wait time.Duration) (*functions.Pool, error) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-w.made:
+	case <-timer.C:
+		return nil, &functions.StartError{Function: w.name, Err: errMaking, After: firstMaking}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-w.ended:
+		return nil, functions.ErrClosed
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pool == nil {
+		return nil, &functions.StartError{Function: w.name, Err: w.err, After: max(0, time.Until(w.again))}
+	}
+	return w.pool, nil
+}
+
+// Refresh makes the program anew, and returns why that is not possible; the old
+// one goes on then.
+func (w *workers) Refresh(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case w.refresh <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.ended:
+		return functions.ErrClosed
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.ended:
+		return functions.ErrClosed
+	}
+}
+
+// Fingerprint changes whenever the files of the program do.
+func (w *workers) Fingerprint() string {
+	w.mu.Lock()
+	program := w.program
+	w.mu.Unlock()
+	return program.Fingerprint()
+}
+
+// Health returns why no worker can be started, or nil.
+func (w *workers) Health() error {
+	w.mu.Lock()
+	pool, err := w.pool, w.err
+	w.mu.Unlock()
+	if err != nil || pool == nil {
+		return err
+	}
+	return pool.Stats().Err
+}
+
+// close ends all workers.
+func (w *workers) close() error {
+	w.cancel()
+	<-w.ended
+	defer w.release()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pool == nil {
+		return nil
+	}
+	return w.pool.Close()
+}
