@@ -39,7 +39,7 @@ type extension struct {
 
 type extensionEvent struct {
 	body []byte
-	sent chan struct{} // closed when the extension has got it; may be nil
+	sent chan struct{} // closed when the extension has got it
 }
 
 // Extensions are the names of the registered extensions, in their order.
@@ -94,7 +94,7 @@ func (s *Server) publish(kind string, body []byte) (sent []<-chan struct{}) {
 func (s *Server) announce(c *call) {
 	for _, e := range s.extensions {
 		if slices.Contains(e.subscribe, "INVOKE") {
-			s.queue(e, extensionEvent{s.invokeEvent(c), nil})
+			s.queue(e, extensionEvent{s.invokeEvent(c), make(chan struct{})})
 		}
 	}
 }
@@ -250,18 +250,26 @@ func (s *Server) serveEvent(w http.ResponseWriter, r *http.Request) {
 		s.send(w, *refused)
 		return
 	}
-	defer s.move(e, "Running", "Ready")
+	defer s.move(e, "Running", "Ready") // last of all, after the event is back if it has to
 	select {
 	case event := <-e.events:
 		w.Header().Set(headerExtensionEventID, uuid.NewString())
-		s.send(w, reply{http.StatusOK, event.body})
-		if event.sent != nil && http.NewResponseController(w).Flush() == nil {
+		if deliver(r, func() error { return s.sendEvent(w, event.body) }) {
 			close(event.sent)
+			return
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.queue(e, event)
 	case <-r.Context().Done():
 	case <-s.closed:
 		gone(w)
 	}
+}
+
+func (s *Server) sendEvent(w http.ResponseWriter, body []byte) error {
+	s.send(w, reply{http.StatusOK, body})
+	return http.NewResponseController(w).Flush()
 }
 
 // serveExtensionInitError takes the failure of an extension's start, which is one of the initialization.

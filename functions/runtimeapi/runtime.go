@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 )
@@ -40,7 +41,7 @@ func (s *Server) serveNext(w http.ResponseWriter, r *http.Request) {
 			if !s.take(c) {
 				continue
 			}
-			if r.Context().Err() != nil || s.write(w, c) != nil {
+			if !deliver(r, func() error { return s.write(w, c) }) {
 				s.giveBack(c)
 			}
 			return
@@ -90,6 +91,12 @@ func (s *Server) ask() (again *call, refused *reply) {
 func notReady(from string) *reply {
 	p := invalidTransition("InvalidStateTransition", from, "Ready", "runtime")
 	return &p
+}
+
+// deliver writes what a client has waited for, and reports whether it may have got it.
+func deliver(r *http.Request, write func() error) bool {
+	conn, _ := r.Context().Value(peer{}).(net.Conn)
+	return r.Context().Err() == nil && !left(conn) && write() == nil && !unread(conn)
 }
 
 // write sends an invocation to the client, as far as the kernel takes it.

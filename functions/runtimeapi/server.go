@@ -13,9 +13,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // DefaultMaxResponse is the most bytes of a response by default: 6 MiB and 100 bytes, as in the service.
@@ -67,6 +66,7 @@ type Server struct {
 	closed      chan struct{}
 	close       sync.Once
 	running     sync.WaitGroup // the serving and every request
+	connections atomic.Int64
 
 	mu         sync.Mutex
 	state      state
@@ -99,8 +99,28 @@ func New(o Options) *Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnState:         s.count,
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, peer{}, c) },
+
+		DisableGeneralOptionsHandler: true,
 	}
 	return s
+}
+
+// peer is the key of a request's connection in its context.
+type peer struct{}
+
+// count bounds the connections, and with them what their requests can hold.
+func (s *Server) count(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if s.connections.Add(1) > int64(spareConnections+2*s.options.MaxConcurrency) {
+			_ = c.Close() // there is nobody to tell
+		}
+	case http.StateClosed:
+		s.connections.Add(-1)
+	case http.StateActive, http.StateIdle, http.StateHijacked:
+	}
 }
 
 // Listen opens a free port and serves it until Close. It is called once.
@@ -110,7 +130,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("runtimeapi: listening for a worker: %w", err)
 	}
-	s.listener = netutil.LimitListener(listener, spareConnections+2*s.options.MaxConcurrency)
+	s.listener = listener
 	s.running.Go(func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.options.Logger.Error("the Runtime API of a worker has ended", slog.Any("error", err))
