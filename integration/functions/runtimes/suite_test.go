@@ -17,7 +17,7 @@ import (
 
 // suites are programs that all do the same, in each of the runtimes.
 func suites() map[string]string {
-	return map[string]string{"node": "suite.mjs", "python": "suite.py", "go": "go", "custom": "shell"}
+	return map[string]string{"node": "suite.mjs", "python": "suite.py", "go": "goprogram", "custom": "shell"}
 }
 
 // largest is what the service lets through, both ways: 6 MiB.
@@ -29,13 +29,9 @@ func TestSuite(t *testing.T) {
 	install(t, "curl", "apt-get install -y curl")
 	scratch := t.TempDir()
 	for name, handler := range suites() {
-		source, err := runtimes.Find(runtimes.Options{Dir: "suite", Handler: handler, Memory: 256 << 20})
-		if err != nil || source.Runtime() != name {
-			t.Fatalf("%s: %q, %v", handler, source.Runtime(), err)
-		}
-		program, err := source.Program(t.Context(), scratch)
-		if err != nil {
-			t.Fatal(err)
+		program := suiteProgram(t, handler, scratch)
+		if program.Runtime != name {
+			t.Fatalf("%s is for %s", handler, program.Runtime)
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Run("echo", func(t *testing.T) { suiteEcho(t, program) })
@@ -49,6 +45,7 @@ func TestSuite(t *testing.T) {
 }
 
 func suiteEcho(t *testing.T, program runtimes.Program) {
+	t.Helper()
 	w := run(t, program, nil)
 	for _, payload := range []string{
 		`{"do":"echo"}`, `{"text":"žluť 😀 \u0000 \" \\"}`, `{}`,
@@ -79,6 +76,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 }
 
 func suiteFail(t *testing.T, program runtimes.Program) {
+	t.Helper()
 	w := run(t, program, nil)
 	for _, text := range []string{"out of range", "žluť 😀"} {
 		o := w.invoke(`{"do":"fail","text":"` + text + `"}`)
@@ -92,6 +90,7 @@ func suiteFail(t *testing.T, program runtimes.Program) {
 }
 
 func suiteExit(t *testing.T, program runtimes.Program) {
+	t.Helper()
 	w := run(t, program, nil)
 	if o := w.invoke(`{"do":"exit"}`); !o.exited {
 		t.Error(o)
@@ -102,6 +101,7 @@ func suiteExit(t *testing.T, program runtimes.Program) {
 }
 
 func suiteCrash(t *testing.T, program runtimes.Program) {
+	t.Helper()
 	w := run(t, program, map[string]string{"CRASH": "1"})
 	o := w.invoke(`{}`)
 	if o.failed == nil && !o.exited || o.failed != nil && o.failed.Message != "crashed while loading" {
@@ -116,6 +116,7 @@ func suiteCrash(t *testing.T, program runtimes.Program) {
 }
 
 func suiteContext(t *testing.T, program runtimes.Program) {
+	t.Helper()
 	w := run(t, program, nil)
 	o := w.call(runtimeapi.Invocation{Payload: []byte(`{"do":"remaining"}`), Deadline: time.Now().Add(5 * time.Second)})
 	left, err := strconv.Atoi(strings.TrimSpace(o.String()))
@@ -132,6 +133,7 @@ func suiteContext(t *testing.T, program runtimes.Program) {
 
 // Lines that are written at the same time stay whole.
 func suiteLog(t *testing.T, program runtimes.Program) {
+	t.Helper()
 	const lines = 200
 	w := run(t, program, nil)
 	if o := w.invoke(fmt.Sprintf(`{"do":"log","lines":%d}`, lines)); o.answer == nil {

@@ -142,6 +142,7 @@ func environment(program runtimes.Program, api string, env map[string]string) []
 		"PATH": "/usr/local/bin:/usr/bin:/bin", "AWS_LAMBDA_RUNTIME_API": api, "_HANDLER": program.Handler, "LAMBDA_TASK_ROOT": program.Dir,
 		"AWS_LAMBDA_FUNCTION_NAME": "thumbnail", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
 		"AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/thumbnail", "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/02/[$LATEST]0123", "TZ": ":UTC",
+		"PYTHONDONTWRITEBYTECODE": "1", // into this repository
 	}
 	maps.Copy(all, program.Env)
 	maps.Copy(all, env)

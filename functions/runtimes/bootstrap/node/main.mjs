@@ -143,7 +143,8 @@ async function streamed(handler, event, context) {
   const never = new Promise((_, reject) => {
     emptied = () => reject(unsettled());
   });
-  const failed = await Promise.race([stream(handler, event, context), never]);
+  never.catch(() => {}); // when nobody waits for it any more
+  const failed = await stream(handler, event, context, never);
   if (failed) logError('Invoke Error', failed);
 }
 

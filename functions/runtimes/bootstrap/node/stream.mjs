@@ -16,6 +16,7 @@ class ResponseStream extends Writable {
   #path;
   #request;
   #answered;
+  #ended = false;
   #contentType = 'application/octet-stream';
 
   constructor(requestId, highWaterMark) {
@@ -44,6 +45,7 @@ class ResponseStream extends Writable {
 
   _final(callback) {
     this.#open().end();
+    this.#wait();
     this.#answered.then(() => callback(), callback);
   }
 
@@ -58,6 +60,14 @@ class ResponseStream extends Writable {
     const fields = describe(error);
     this.#request.addTrailers({ [errorType]: fields.errorType, [errorBody]: Buffer.from(JSON.stringify(fields)).toString('base64') });
     this.#request.end();
+    this.#wait();
+  }
+
+  // wait keeps the event loop running for the answer of sluice. Before that, the
+  // handler's own work decides when the loop is empty.
+  #wait() {
+    this.#ended = true;
+    this.#request.socket?.ref();
   }
 
   // ended resolves when sluice has answered, or has gone.
@@ -75,21 +85,22 @@ class ResponseStream extends Writable {
       this.#request.on('error', reject);
     });
     this.#answered.catch(() => {});
+    this.#request.on('socket', (socket) => this.#ended || socket.unref());
     this._onBeforeFirstWrite?.((chunk) => this.#request.write(chunk));
     return this.#request;
   }
 }
 
-// stream runs a streaming handler until its answer has ended. It throws what
-// went wrong before the answer has begun; after that, the end of the answer
-// tells.
-export async function stream(handler, event, context) {
+// stream runs a streaming handler until its answer has ended, or never rejects.
+// It throws what went wrong before the answer has begun, and returns what went
+// wrong after that, of which the end of the answer tells.
+export async function stream(handler, event, context, never) {
   const response = new ResponseStream(context.awsRequestId, handler[highWaterMark]);
   response.on('error', () => {}); // the handler has it too, or may ignore it
   try {
     const result = handler(event, response, context);
     if (typeof result?.then !== 'function') throw new Error('Streaming does not support non-async handlers.');
-    if ((await result) !== undefined) console.warn('Streaming handlers ignore return values.');
+    if ((await Promise.race([result, never])) !== undefined) console.warn('Streaming handlers ignore return values.');
     if (!response.writableEnded) throw new Error('Response stream is not finished.');
     await finished(response);
   } catch (error) {
