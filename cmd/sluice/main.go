@@ -97,6 +97,7 @@ func commands() []struct {
 		group string
 		build func(*app) *cobra.Command
 	}{
+		{groupConfig, newInitCommand},
 		{groupConfig, newValidateCommand},
 		{groupConfig, newTestCommand},
 		{groupConfig, newPatternCommand},
