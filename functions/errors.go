@@ -3,6 +3,7 @@ package functions
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -63,3 +64,18 @@ func (e *StartError) Error() string {
 
 // Unwrap returns what went wrong.
 func (e *StartError) Unwrap() error { return e.Err }
+
+// A loggedError is a failed start with what the worker has written.
+type loggedError struct {
+	log []byte
+	err error
+}
+
+func (e *loggedError) Error() string { return e.err.Error() }
+func (e *loggedError) Unwrap() error { return e.err }
+
+// lastLine returns the last line that is not blank.
+func lastLine(log []byte) string {
+	text := strings.TrimRight(string(log), "\r\n\t ")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
