@@ -135,8 +135,12 @@ func CheckEnvironment(env map[string]string) error {
 	return nil
 }
 
-// reserved are the names that say who and where the worker is.
+// reserved are the names that say who and where the worker is. How it writes its
+// log is the user's.
 func reserved(name string) bool {
+	if slices.Contains([]string{"AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA"}, name) {
+		return false
+	}
 	return slices.Contains([]string{"_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "HOME", "TMPDIR"}, name) ||
 		strings.HasPrefix(name, "AWS_LAMBDA_")
 }

@@ -108,7 +108,7 @@ func (c *Config) Validate() error {
 		within("init_timeout", c.InitTimeout, config.Duration(time.Millisecond), maxInitTimeout),
 		within("memory", c.Memory, minMemory, maxMemory),
 		count("concurrency", c.Concurrency, 1, maxConcurrency),
-		count("per_worker", c.PerWorker, 1, maxPerWorker),
+		c.validatePerWorker(),
 		c.validateProvisioned(),
 		within("idle", c.Idle, config.Duration(time.Millisecond), maxIdle),
 		count("max_calls", c.MaxCalls, 0, 1<<31-1),
@@ -119,7 +119,7 @@ func (c *Config) Validate() error {
 
 // find looks for the code.
 func (c *Config) find() error {
-	source, err := runtimes.Find(runtimes.Options{Dir: c.dir, Handler: c.Handler, Runtime: c.Runtime})
+	source, err := runtimes.Find(runtimes.Options{Dir: c.dir, Handler: c.Handler, Runtime: c.Runtime, Memory: int64(c.Memory)})
 	if wrong, ok := errors.AsType[*runtimes.Error](err); ok {
 		return &config.Problem{Key: wrong.Key, Message: wrong.Message, Suggestion: wrong.Suggestion}
 	}
@@ -135,6 +135,14 @@ func (c *Config) validateEnvironment() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// validatePerWorker lets several invocations into a worker that can have them.
+func (c *Config) validatePerWorker() error {
+	if kind := c.source.Runtime(); c.PerWorker > 1 && kind != "" && !c.source.Concurrent() {
+		return config.Invalid("per_worker", "a worker of %s has one invocation at a time: leave it out", kind)
+	}
+	return count("per_worker", c.PerWorker, 1, maxPerWorker)
 }
 
 func (c *Config) validateProvisioned() error {

@@ -12,15 +12,16 @@ import (
 )
 
 // load reads a file with one function, whose keys these are. Its folder has the
-// executable worker and the text plain.
+// executable worker, the text plain, and a module; PATH has a node.
 func load(t *testing.T, keys string) (*config.File, error) {
 	t.Helper()
 	dir := t.TempDir()
-	for name, mode := range map[string]os.FileMode{"worker": 0o755, "plain": 0o644} {
+	for name, mode := range map[string]os.FileMode{"worker": 0o755, "plain": 0o644, "module.mjs": 0o644, "node": 0o755} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Setenv("PATH", dir)
 	path := filepath.Join(dir, "f.yaml")
 	text := "sources: {a: {none: {}}}\nfunctions:\n  f: {" + keys + "}\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -52,6 +53,7 @@ func TestValidate(t *testing.T) {
 		"handler: worker, concurrency: 0":                "3:24: functions.f.concurrency: expected a whole number from 1 to 1000, found 0",
 		"handler: worker, concurrency: many":             `3:37: functions.f.concurrency: expected a whole number, found "many"`,
 		"handler: worker, per_worker: 0":                 "3:24: functions.f.per_worker: expected a whole number from 1 to 1000, found 0",
+		"handler: module.mjs, per_worker: 2":             "3:28: functions.f.per_worker: a worker of node has one invocation at a time: leave it out",
 		"handler: worker, provisioned: 11":               "3:24: functions.f.provisioned: expected a whole number from 0 to 10, found 11",
 		"handler: worker, per_worker: 3, provisioned: 5": "3:39: functions.f.provisioned: expected a whole number from 0 to 4, found 5",
 		"handler: worker, idle: 0s":                      "3:24: functions.f.idle: expected 1ms to 24h0m0s, found 0s",
@@ -61,11 +63,13 @@ func TestValidate(t *testing.T) {
 		"handler: worker, max_hops: 0":                   "3:24: functions.f.max_hops: found 0; write a whole number from 1 to 100",
 		"handler: worker, environment: {_HANDLER: x}":    "3:38: functions.f.environment._HANDLER: _HANDLER is set by sluice itself: take another name",
 		"handler: worker, environment: {A: {b: c}}":      "3:42: functions.f.environment.A.b: unknown key: there is file",
-		"handler: worker, environment: [A]":              "3:37: functions.f.environment: expected a mapping, found a list",
-		"handler: worker, landlock: [a]":                 "3:34: functions.f.landlock: expected a mapping with read and write, found a list",
-		"handler: worker, landlock: {reads: [a]}":        `3:35: functions.f.landlock.reads: unknown key; did you mean "read"?`,
-		"handler: worker, memry: 1GiB":                   `3:24: functions.f.memry: unknown key; did you mean "memory"?`,
-		"handler: worker, image: x":                      "3:24: functions.f.image: unknown key: there is handler, runtime, environment, timeout, init_timeout, memory, concurrency, per_worker, provisioned, idle, max_calls, user, …",
+		"handler: worker, environment: {AWS_LAMBDA_LOG_LEVEL: debug, AWS_LAMBDA_LOG_FORMAT: JSON}": "",
+		"handler: worker, environment: {AWS_LAMBDA_FUNCTION_NAME: x}":                              "3:38: functions.f.environment.AWS_LAMBDA_FUNCTION_NAME: AWS_LAMBDA_FUNCTION_NAME is set by sluice itself: take another name",
+		"handler: worker, environment: [A]":                                                        "3:37: functions.f.environment: expected a mapping, found a list",
+		"handler: worker, landlock: [a]":                                                           "3:34: functions.f.landlock: expected a mapping with read and write, found a list",
+		"handler: worker, landlock: {reads: [a]}":                                                  `3:35: functions.f.landlock.reads: unknown key; did you mean "read"?`,
+		"handler: worker, memry: 1GiB":                                                             `3:24: functions.f.memry: unknown key; did you mean "memory"?`,
+		"handler: worker, image: x":                                                                "3:24: functions.f.image: unknown key: there is handler, runtime, environment, timeout, init_timeout, memory, concurrency, per_worker, provisioned, idle, max_calls, user, …",
 		"handler: plain, timeout: 0s, shape: x, max_hops: 0": "3:7: functions.f.handler: \"plain\" is not executable: run `chmod +x plain`\n" +
 			"3:23: functions.f.timeout: expected 1ms to 24h0m0s, found 0s\n" +
 			"3:36: functions.f.shape: found \"x\"; write aws, cloudevent or data\n" +
