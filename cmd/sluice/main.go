@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	_ "time/tzdata" // schedules need the time zones, wherever sluice runs
 
 	"github.com/spf13/cobra"
+
+	"sluice/cmd/sluice/internal/admin"
 )
 
 // version is set by the linker in releases.
@@ -102,6 +105,7 @@ func commands() []struct {
 		{groupConfig, newTestCommand},
 		{groupConfig, newPatternCommand},
 		{groupConfig, newCronCommand},
+		{groupConfig, newGenerateEventCommand},
 		{groupRun, newUpCommand},
 		{groupRun, newDevCommand},
 		{groupRun, newSendCommand},
@@ -194,7 +198,7 @@ func refuseUnknown(cmd *cobra.Command) {
 		}
 		message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			message += fmt.Sprintf("; did you mean %q?", near[0])
+			message += fmt.Sprintf("; did you mean %q?", cmp.Or(admin.Nearest(args[0], near), near[0]))
 		}
 		return exitWithf(exitUsage, "%s\nSee '%s --help'.", message, cmd.CommandPath())
 	}

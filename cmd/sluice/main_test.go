@@ -69,7 +69,7 @@ func TestHelp(t *testing.T) {
 		if got.code != exitOK || got.stderr != "" {
 			t.Errorf("sluice %v: code %d, %q", args, got.code, got.stderr)
 		}
-		for _, want := range []string{"sluice.yaml", "Write the configuration:\n", "  validate    Check the configuration and print every problem\n", "--version"} {
+		for _, want := range []string{"sluice.yaml", "Write the configuration:\n", "  validate       Check the configuration and print every problem\n", "--version"} {
 			if !strings.Contains(got.stdout, want) {
 				t.Errorf("sluice %v does not print %q:\n%s", args, want, got.stdout)
 			}

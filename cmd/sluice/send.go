@@ -34,10 +34,10 @@ const (
 
 // sendFlags are the flags of "sluice send".
 type sendFlags struct {
-	config, kind, data, contentType, id, subject, source string
-	count                                                int
-	wait                                                 bool
-	timeout                                              time.Duration
+	config, kind, data, contentType, id, subject, source, event string
+	count                                                       int
+	wait                                                        bool
+	timeout                                                     time.Duration
 }
 
 func newSendCommand(app *app) *cobra.Command {
@@ -53,7 +53,8 @@ code 0: all were delivered; 6: some are dead; 1: no trigger wants them, or it
 took too long.`,
 		Example: `  sluice send hooks --type order.created --data '{"order":7}'
   sluice send hooks --data @order.json --wait
-  sluice send hooks --type load.test --count 1000`,
+  sluice send hooks --type load.test --count 1000
+  sluice generate-event s3 put --shape cloudevent | sluice send hooks --event -`,
 	}, func(ctx context.Context, q *question, args []string) error { return send(ctx, q, &flags, args[0]) })
 	set := cmd.Flags()
 	set.StringVarP(&flags.config, "config", "c", defaultFile, "the configuration `FILE`, for the path and the secrets")
@@ -63,9 +64,13 @@ took too long.`,
 	set.StringVar(&flags.id, "id", "", "the event's `ID`; with --count, -1, -2, … are added (default: a random one)")
 	set.StringVar(&flags.subject, "subject", "", "the event's `SUBJECT`")
 	set.StringVar(&flags.source, "ce-source", "/sluice/send", "the event's CloudEvents `SOURCE`, a URI reference")
+	set.StringVar(&flags.event, "event", "", "a `FILE` with a CloudEvent in JSON, or a list of them, instead; - is standard input")
 	set.IntVar(&flags.count, "count", 1, "how many events")
 	set.BoolVar(&flags.wait, "wait", false, "wait until all deliveries have ended")
 	set.DurationVar(&flags.timeout, "timeout", time.Minute, "how long --wait waits")
+	for _, other := range []string{"type", "data", "content-type", "id", "subject", "ce-source", "count"} {
+		cmd.MarkFlagsMutuallyExclusive("event", other)
+	}
 	return cmd
 }
 
@@ -133,7 +138,10 @@ func (f *sendFlags) events(a *app) ([]event.Event, error) {
 	if f.count < 1 || f.count > maxSend {
 		return nil, exitWithf(exitUsage, "--count %d: write 1 to %d", f.count, maxSend)
 	}
-	data, err := a.payload(f.data)
+	if f.event != "" {
+		return a.readEvents(f.event)
+	}
+	data, err := a.payload("--data", f.data)
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +176,42 @@ func (f *sendFlags) eventID(i int) string {
 	return fmt.Sprintf("%s-%d", f.id, i+1)
 }
 
-// payload reads what --data names.
-func (a *app) payload(text string) ([]byte, error) {
+// readEvents reads the events that --event names.
+func (a *app) readEvents(name string) ([]event.Event, error) {
+	text, err := a.payload("--event", "@"+name)
+	if err != nil {
+		return nil, err
+	}
+	events, err := decodeEvents(bytes.TrimSpace(text))
+	if err != nil {
+		return nil, exitWithf(exitUsage, "--event %s: %w", name, err)
+	}
+	return events, nil
+}
+
+// decodeEvents reads one event in CloudEvents' JSON, or a list of them.
+func decodeEvents(text []byte) ([]event.Event, error) {
+	if len(text) == 0 || text[0] != '[' {
+		one, err := event.DecodeJSON(text)
+		if err == nil {
+			err = one.Validate()
+		}
+		return []event.Event{one}, err
+	}
+	events, err := event.DecodeBatchJSON(text)
+	for i := range events {
+		if err == nil {
+			err = events[i].Validate()
+		}
+	}
+	if err == nil && len(events) == 0 {
+		err = errors.New("the list is empty")
+	}
+	return events, err
+}
+
+// payload reads what a flag names.
+func (a *app) payload(flag, text string) ([]byte, error) {
 	name, isFile := strings.CutPrefix(text, "@")
 	switch {
 	case !isFile && text != "-":
@@ -183,7 +225,7 @@ func (a *app) payload(text string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, exitWithf(exitNotFound, "--data: there is no file %q", name)
+		return nil, exitWithf(exitNotFound, "%s: there is no file %q", flag, name)
 	}
 	return data, err
 }
@@ -193,7 +235,11 @@ func (a *app) payload(text string) ([]byte, error) {
 func post(ctx context.Context, at *url.URL, source *sourcehttp.Config, events []event.Event) error {
 	client := &http.Client{Timeout: sendTimeout, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	size := max(1, min(sendBatch, sendBytes/max(1, len(events[0].Data))))
+	largest := 1
+	for i := range events {
+		largest = max(largest, len(events[i].Data))
+	}
+	size := max(1, min(sendBatch, sendBytes/largest))
 	for begin := 0; begin < len(events); begin += size {
 		header, body := encodeEvents(events[begin:min(begin+size, len(events))])
 		if err := postOne(ctx, client, at, source, header, body); err != nil {

@@ -164,6 +164,18 @@ func TestSQSDigests(t *testing.T) {
 	}
 }
 
+// A change is named by its sequence, whatever its data says, and an item that
+// is null is none.
+func TestDynamoDBChange(t *testing.T) {
+	p := encode(t, aws.ShapeAWS, aws.Options{}, made("dynamodb.remove", "dynamodb://orders", map[string]any{"sequence": "42"}, "application/json",
+		`{"Keys":{"id":{"S":"1"}},"NewImage":null,"OldImage":{"id":{"S":"1"}},"SequenceNumber":"41","SizeBytes":7,"ApproximateCreationDateTime":1.5}`))
+	const want = `"dynamodb":{"ApproximateCreationDateTime":1.5,"Keys":{"id":{"S":"1"}},"OldImage":{"id":{"S":"1"}},` +
+		`"SequenceNumber":"42","SizeBytes":7,"StreamViewType":"OLD_IMAGE"}`
+	if !strings.Contains(string(p.JSON), want) || p.Identifiers[0] != "42" || in(t, p, ".Records[0].eventName") != "REMOVE" {
+		t.Errorf("%s", p.JSON)
+	}
+}
+
 func TestSelfManagedKafka(t *testing.T) {
 	e := made("kafka.record", "kafka://broker/orders", map[string]any{
 		"sequence": "15", "shard": int32(2), "keybase64": "/w==", "headers": `[{"b":"x"},{"a":[200]},{"b":"y"}]`, "timestamptype": "LOG_APPEND_TIME",

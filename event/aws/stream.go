@@ -86,7 +86,7 @@ func (w *writer) dynamoDB(e *event.Event) error {
 }
 
 func readChange(e *event.Event) (*change, error) {
-	c := change{SequenceNumber: e.Extension(extSequence), SizeBytes: int64(len(e.Data))}
+	c := change{SizeBytes: int64(len(e.Data))}
 	if e.Form() != event.FormJSON {
 		return nil, errors.New("its data is not JSON: want a stream record with Keys, NewImage and OldImage")
 	}
@@ -98,6 +98,7 @@ func readChange(e *event.Event) (*change, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	c.SequenceNumber = e.Extension(extSequence) // by which answers name it
 	if c.ApproximateCreationDateTime == "" {
 		c.ApproximateCreationDateTime = json.Number(strconv.FormatInt(eventTime(e).Unix(), 10))
 	}

@@ -11,12 +11,7 @@ import (
 func UnknownName(thing, name string, known []string) string {
 	message := fmt.Sprintf("there is no %s %q", thing, name)
 	known = slices.Sorted(slices.Values(known))
-	best, distance := "", max(2, len(name)/3)
-	for _, candidate := range known {
-		if d := editDistance(name, candidate); d <= distance && len(name) <= 128 {
-			best, distance = candidate, d-1
-		}
-	}
+	best := Nearest(name, known)
 	const few = 10
 	switch {
 	case best != "":
@@ -27,6 +22,18 @@ func UnknownName(thing, name string, known []string) string {
 		return fmt.Sprintf("%s: there is %s", message, strings.Join(known, ", "))
 	}
 	return message
+}
+
+// Nearest returns the one of the words that name was probably meant to be, or
+// an empty text.
+func Nearest(name string, known []string) string {
+	best, distance := "", max(2, len(name)/3)
+	for _, candidate := range known {
+		if d := editDistance(name, candidate); d <= distance && len(name) <= 128 {
+			best, distance = candidate, d-1
+		}
+	}
+	return best
 }
 
 // editDistance counts the letters to insert, remove or replace.
