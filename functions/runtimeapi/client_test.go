@@ -41,9 +41,17 @@ func handlers() map[string]func() {
 		"sigterm": func() {
 			lambda.StartWithOptions(echo, lambda.WithEnableSIGTERM(func() { fmt.Println("terminated"); os.Exit(0) }))
 		},
+		"raw":        func() { lambda.Start(raw{}) },
+		"megabytes":  func() { lambda.Start(raw(bytes.Repeat([]byte("x"), 5<<20))) },
+		"http":       serveEcho,
 		"concurrent": func() { lambda.Start(func(ctx context.Context) (string, error) { return met.join(ctx) }) },
 	}
 }
+
+// raw is a handler without any work of its own.
+type raw []byte
+
+func (r raw) Invoke(context.Context, []byte) ([]byte, error) { return r, nil }
 
 type seen struct {
 	ID, ARN, Trace, Client string
@@ -130,8 +138,13 @@ func (o *output) String() string {
 
 func start(tb testing.TB, s *runtimeapi.Server, handler string, environment ...string) *process {
 	tb.Helper()
+	return startAt(tb, s.Addr(), handler, environment...)
+}
+
+func startAt(tb testing.TB, addr, handler string, environment ...string) *process {
+	tb.Helper()
 	p := &process{exec.CommandContext(context.WithoutCancel(tb.Context()), os.Args[0]), new(output), make(chan error, 1)}
-	p.command.Env = append(slices.Clone(environment), "_HANDLER="+handler, "AWS_LAMBDA_RUNTIME_API="+s.Addr())
+	p.command.Env = append(slices.Clone(environment), "_HANDLER="+handler, "AWS_LAMBDA_RUNTIME_API="+addr)
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	if err := p.command.Start(); err != nil {
 		tb.Fatal(err)

@@ -131,8 +131,14 @@ func (w *worker) fail(id, body string, headers ...string) got {
 	return w.do(http.MethodPost, "/2018-06-01/runtime/invocation/"+id+"/error", body, headers...)
 }
 
+// A failer is a test, or one of rapid.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
 // is checks the status and body of a response in the service's form.
-func (g got) is(tb testing.TB, status int, body string) {
+func (g got) is(tb failer, status int, body string) {
 	tb.Helper()
 	if g.status != status || g.body != body+"\n" || g.header.Get("Content-Type") != "application/json" {
 		tb.Errorf("got %d %q as %q, want %d %q as JSON", g.status, g.body, g.header.Get("Content-Type"), status, body)

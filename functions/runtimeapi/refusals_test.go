@@ -180,6 +180,30 @@ func TestInvalidResponseMode(t *testing.T) {
 	}
 }
 
+func TestStreaming(t *testing.T) {
+	s := listen(t)
+	w := work(t, s)
+	const mode, header = "streaming", "Lambda-Runtime-Function-Response-Mode"
+	done := invoke(t, s, "id-1", "")
+	w.next()
+	w.respond("id-1", "{}\x00\x00\x00\x00\x00\x00\x00\x00body", header, mode, "Content-Type", "application/vnd.awslambda.http-integration-response").is(t, http.StatusAccepted, accepted)
+	r := <-done
+	if r.err != nil || !r.answer.Streaming || string(r.answer.Payload) != "{}\x00\x00\x00\x00\x00\x00\x00\x00body" || r.answer.ContentType != "application/vnd.awslambda.http-integration-response" {
+		t.Errorf("got %+v, %v", r.answer, r.err)
+	}
+	for name, body := range map[string]string{"as it should be": "e30=", "broken": "{}"} {
+		done := invoke(t, s, "id-2", "")
+		w.next()
+		conn := dial(t, s)
+		writeTo(t, conn, "POST /2018-06-01/runtime/invocation/id-2/response HTTP/1.1\r\nHost: localhost\r\n%s: %s\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n"+
+			"Lambda-Runtime-Function-Error-Type: Function.Oops\r\nLambda-Runtime-Function-Error-Body: %s\r\n\r\n", header, mode, body)
+		var e *runtimeapi.Error
+		if r := <-done; !errors.As(r.err, &e) || e.Type != "Function.Oops" || r.answer != nil {
+			t.Errorf("%s: got %v, %v", name, r.answer, r.err)
+		}
+	}
+}
+
 func TestInitError(t *testing.T) {
 	const path = "/2018-06-01/runtime/init/error"
 	const body = `{"errorType":"Runtime.ImportModuleError","errorMessage":"no module"}`

@@ -67,6 +67,7 @@ type Server struct {
 	close       sync.Once
 	running     sync.WaitGroup // the serving and every request
 	connections atomic.Int64
+	blocks      sync.Pool // of *[blockSize]byte
 
 	mu         sync.Mutex
 	state      state
