@@ -57,6 +57,7 @@ func (w *worker) report(r Report, v verdict) Result {
 	r.Init = time.Duration(w.init.Swap(0))
 	r.Billed = billed(r.Duration + r.Init)
 	r.MaxMemory = w.process.MaxMemory()
+	w.process.Settle()
 	w.output.drain()
 	var kind string
 	if failed, ok := errors.AsType[*FunctionError](v.err); ok {

@@ -6,31 +6,26 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"sluice/functions/runtimes"
 )
 
-// environment is all that a worker gets to see of its surroundings: what the
-// service sets ("Defined runtime environment variables" of its guide), what the
-// program needs, and what the user declares.
-func environment(s Spec, worker, folder, api string, provisioned bool, now time.Time) []string {
+// environment is what a worker is told of itself: what the service sets ("Defined
+// runtime environment variables" of its guide), what the program needs, and what
+// the user declares.
+func environment(s Spec, worker, api string, provisioned bool, now time.Time) map[string]string {
 	kind := "on-demand"
 	if provisioned {
 		kind = "provisioned-concurrency"
 	}
 	env := map[string]string{
-		"PATH":               os.Getenv("PATH"),
-		"LANG":               "en_US.UTF-8",
 		"TZ":                 ":UTC",
 		"AWS_REGION":         s.Region,
 		"AWS_DEFAULT_REGION": s.Region,
-		"LAMBDA_RUNTIME_DIR": s.Program.Dir,
 	}
 	maps.Copy(env, s.Program.Env)
 	maps.Copy(env, s.Environment)
 	maps.Copy(env, map[string]string{
-		"HOME":                            folder,
-		"TMPDIR":                          folder,
-		"_HANDLER":                        s.Program.Handler,
-		"LAMBDA_TASK_ROOT":                s.Program.Dir,
 		"AWS_LAMBDA_RUNTIME_API":          api,
 		"AWS_LAMBDA_FUNCTION_NAME":        s.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
@@ -42,7 +37,25 @@ func environment(s Spec, worker, folder, api string, provisioned bool, now time.
 	if s.PerWorker > 1 {
 		env["AWS_LAMBDA_MAX_CONCURRENCY"] = strconv.Itoa(s.PerWorker)
 	}
-	return list(env)
+	return env
+}
+
+// onThisMachine adds what a process sees of its surroundings, and nothing else
+// of sluice's own environment.
+func onThisMachine(env map[string]string, p runtimes.Program, folder string) []string {
+	all := map[string]string{
+		"PATH":               os.Getenv("PATH"),
+		"LANG":               "en_US.UTF-8",
+		"LAMBDA_RUNTIME_DIR": p.Dir,
+	}
+	maps.Copy(all, env)
+	maps.Copy(all, map[string]string{
+		"HOME":             folder,
+		"TMPDIR":           folder,
+		"_HANDLER":         p.Handler,
+		"LAMBDA_TASK_ROOT": p.Dir,
+	})
+	return list(all)
 }
 
 func list(env map[string]string) []string {

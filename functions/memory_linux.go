@@ -138,6 +138,18 @@ func (m *memory) close() {
 	m.statm, m.status = nil, nil
 }
 
+// PeakMemory is for launchers whose processes are seen on this machine: the most
+// bytes that a process has used until now, and those that its children use. 0
+// when it is gone.
+func PeakMemory(pid int) int64 {
+	status, err := os.Open("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = status.Close() }()
+	return highWater(status) + descendants(pid)
+}
+
 // residentOf reads the second number of a statm, in pages.
 func residentOf(statm *os.File) int64 {
 	if statm == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"time"
 )
 
 // A Launcher starts the processes of workers.
@@ -18,8 +19,9 @@ type Launcher interface {
 type Launch struct {
 	// Worker is the random name of the worker.
 	Worker string
-	// Env is the whole environment, NAME=value.
-	Env []string
+	// Env is what the worker is told of itself. What else it sees, such as PATH, is
+	// the launcher's.
+	Env map[string]string
 	// Folder is the worker's private temporary folder; it is removed behind it.
 	Folder string
 	// Output takes what the process writes. Launch closes it, also when it
@@ -29,6 +31,11 @@ type Launch struct {
 
 // A Process is one that was started, with all that it has started itself.
 type Process interface {
+	// Started is when it has begun to run.
+	Started() time.Time
+	// Settle waits until what it has written so far has come to its output, as far
+	// as that can be known.
+	Settle()
 	// Done is closed when it has ended, and all that it has started with it.
 	Done() <-chan struct{}
 	// Exit says how it has ended, once it is done.

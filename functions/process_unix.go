@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // A launcher starts processes of this machine.
@@ -24,6 +25,9 @@ type launcher struct {
 // newLauncher finds out whether workers can be started as the spec asks. Their
 // private folders are below scratch.
 func newLauncher(spec Spec, scratch string) (Launcher, error) {
+	if len(spec.Program.Command) == 0 {
+		return nil, errors.New("it has no command")
+	}
 	user, err := findUser(spec)
 	if err != nil {
 		return nil, err
@@ -57,10 +61,10 @@ func (l *launcher) Launch(_ context.Context, with Launch) (Process, error) {
 	}
 	defer func() { _ = null.Close() }()
 	attributes := &os.ProcAttr{
-		Dir: l.spec.Program.Dir, Env: with.Env, Files: []*os.File{null, with.Output, with.Output},
+		Dir: l.spec.Program.Dir, Env: onThisMachine(with.Env, l.spec.Program, with.Folder), Files: []*os.File{null, with.Output, with.Output},
 		Sys: l.attributes(),
 	}
-	p := &process{worker: with.Worker, done: make(chan struct{})}
+	p := &process{worker: with.Worker, started: time.Now(), done: make(chan struct{})}
 	command := l.spec.Program.Command
 	l.starter.do(func() { p.os, err = os.StartProcess(command[0], command, attributes) })
 	if err != nil {
@@ -90,6 +94,7 @@ func unwrapPath(err error) error {
 type process struct {
 	os          *os.Process
 	worker      string
+	started     time.Time
 	memory      *memory
 	outOfMemory atomic.Bool
 	done        chan struct{}
@@ -111,6 +116,12 @@ func (p *process) wait(w *watch) {
 	p.exit.OutOfMemory = p.outOfMemory.Load()
 	close(p.done)
 }
+
+// Started is when it has begun to run.
+func (p *process) Started() time.Time { return p.started }
+
+// Settle has nothing to wait for: the process itself writes to its output.
+func (p *process) Settle() {}
 
 // Done is closed when it has ended.
 func (p *process) Done() <-chan struct{} { return p.done }

@@ -110,8 +110,6 @@ func (s Spec) check() error {
 	switch {
 	case s.Name == "":
 		return errors.New("a function has no name")
-	case len(s.Program.Command) == 0:
-		return fmt.Errorf("function %q has no command", s.Name)
 	case s.Provisioned > s.Workers():
 		return fmt.Errorf("function %q: %d workers are provisioned, but a concurrency of %d needs %d at most", s.Name, s.Provisioned, s.Concurrency, s.Workers())
 	}

@@ -107,7 +107,7 @@ func (w *worker) launch(ctx context.Context, folder string) (err error) {
 	if err == nil {
 		w.process, err = w.pool.launcher.Launch(ctx, Launch{
 			Worker: w.name, Folder: folder, Output: to,
-			Env: environment(*spec, w.name, folder, w.api.Addr(), w.provisioned, time.Now()),
+			Env: environment(*spec, w.name, w.api.Addr(), w.provisioned, time.Now()),
 		})
 	}
 	if err != nil {
@@ -122,7 +122,7 @@ func (w *worker) launch(ctx context.Context, folder string) (err error) {
 // initialize waits until the worker asks for its first invocation. It is not
 // ready, without an error, when its process has ended.
 func (w *worker) initialize() (ready bool, err error) {
-	started := time.Now()
+	started := w.process.Started()
 	limit := time.NewTimer(w.pool.spec.InitTimeout)
 	defer limit.Stop()
 	select {
@@ -134,6 +134,7 @@ func (w *worker) initialize() (ready bool, err error) {
 		}
 		return true, nil
 	case failed := <-w.api.InitError():
+		w.process.Settle()
 		w.output.drain()
 		w.output.platform("", initReportLine(time.Since(started), "error", failed.Type))
 		return false, failed

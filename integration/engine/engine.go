@@ -1,0 +1,248 @@
+//go:build integration && linux
+
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	readyWithin = 30 * time.Second
+	stopWithin  = 30 * time.Second
+	logTail     = 8 << 10
+)
+
+// An Engine is a container engine that runs until the test ends.
+type Engine struct {
+	// Host is the address of its socket, as DOCKER_HOST has it.
+	Host string
+	// Name is docker or podman.
+	Name string
+
+	tb      testing.TB
+	client  *http.Client
+	command *exec.Cmd
+	exited  chan struct{}
+	log     string // the path of what it says
+}
+
+// Docker starts Docker's engine, which needs root.
+func Docker(tb testing.TB) *Engine {
+	tb.Helper()
+	need(tb, "dockerd", "docker.io")
+	dir := folder(tb)
+	return start(tb, "docker", dir, nil, "dockerd",
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "run"), "--pidfile", filepath.Join(dir, "pid"),
+		"--host", "unix://"+filepath.Join(dir, "socket"), "--storage-driver", "vfs",
+		"--bridge", "none", "--iptables=false", "--ip-forward=false")
+}
+
+// Podman starts Podman's service.
+func Podman(tb testing.TB) *Engine {
+	tb.Helper()
+	need(tb, "podman", "podman", "runc")
+	dir := folder(tb)
+	settings := write(tb, dir, "containers.conf", 0o600, "[engine]\nevents_logger = \"file\"\n")
+	return start(tb, "podman", dir, []string{"CONTAINERS_CONF=" + settings}, "podman",
+		"--root", filepath.Join(dir, "data"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp"),
+		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", write(tb, dir, "runc", 0o700, withoutNproc),
+		"system", "service", "--time", "0", "unix://"+filepath.Join(dir, "socket"))
+}
+
+// withoutNproc is a runtime for Podman. Podman sets the limit of processes of a
+// user to a million, and that needs CAP_SYS_RESOURCE, which root lacks where the
+// tests themselves run in a container.
+const withoutNproc = `#!/bin/sh
+previous=
+for argument; do
+	[ "$previous" = --bundle ] && sed -i -e 's/,{"type":"RLIMIT_NPROC"[^}]*}//' -e 's/{"type":"RLIMIT_NPROC"[^}]*},\{0,1\}//' "$argument/config.json"
+	previous=$argument
+done
+exec runc "$@"
+`
+
+// need sees to it that a program is there, by installing Debian's packages where
+// that can be done, and else fails the test with the command.
+func need(tb testing.TB, program string, packages ...string) {
+	tb.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	install := append([]string{"apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"}, packages...)
+	if os.Geteuid() == 0 {
+		tb.Logf("installing %s, once", strings.Join(packages, ", "))
+		if err := run(tb, install...); err == nil {
+			return
+		}
+		if run(tb, "apt-get", "update") == nil && run(tb, install...) == nil {
+			return
+		}
+	}
+	tb.Fatalf("there is no %s. Install it by hand:\n\tapt-get update && %s", program, strings.Join(install, " "))
+}
+
+func run(tb testing.TB, command ...string) error {
+	tb.Helper()
+	c := exec.CommandContext(tb.Context(), command[0], command[1:]...)
+	c.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	output, err := c.CombinedOutput()
+	if err != nil {
+		tb.Logf("%s: %v\n%s", strings.Join(command, " "), err, tail(output))
+	}
+	return err
+}
+
+// folder is a short path, since that of a socket may not be long.
+func folder(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("/tmp", "sluice-engine-") //nolint:usetesting // see above
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		unmount(tb, dir)
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	return dir
+}
+
+// unmount takes away what an engine has left mounted below a folder.
+func unmount(tb testing.TB, dir string) {
+	tb.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if at := strings.Fields(line)[1]; strings.HasPrefix(at, dir+"/") {
+			_ = syscall.Unmount(at, syscall.MNT_DETACH)
+		}
+	}
+}
+
+func write(tb testing.TB, dir, name string, mode os.FileMode, text string) string {
+	tb.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func start(tb testing.TB, name, dir string, env []string, command ...string) *Engine {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Fatalf("%s needs root to be started by a test", command[0])
+	}
+	socket := filepath.Join(dir, "socket")
+	e := &Engine{Host: "unix://" + socket, Name: name, tb: tb, exited: make(chan struct{}), log: filepath.Join(dir, "log")}
+	e.client = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	log, err := os.Create(e.log)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()                   // the process has its own
+	e.command = exec.Command(command[0], command[1:]...) //nolint:noctx // ended by Stop, after the test's context
+	e.command.Env = append(os.Environ(), env...)
+	e.command.Stdout, e.command.Stderr = log, log
+	e.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := e.command.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	go func() { _ = e.command.Wait(); close(e.exited) }()
+	tb.Cleanup(e.Stop)
+	e.ready()
+	return e
+}
+
+func (e *Engine) ready() {
+	e.tb.Helper()
+	for deadline := time.Now().Add(readyWithin); ; time.Sleep(20 * time.Millisecond) {
+		if answer, err := e.client.Get("http://engine/_ping"); err == nil { //nolint:noctx // bound by the deadline
+			_ = answer.Body.Close()
+			return
+		}
+		select {
+		case <-e.exited:
+			e.tb.Fatalf("%s has ended:\n%s", e.Name, e.said())
+		default:
+		}
+		if time.Now().After(deadline) {
+			e.tb.Fatalf("%s is not ready:\n%s", e.Name, e.said())
+		}
+	}
+}
+
+// Stop ends the engine, and its containers.
+func (e *Engine) Stop() {
+	if e.tb.Failed() {
+		e.tb.Logf("%s has said:\n%s", e.Name, e.said())
+	}
+	_ = e.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-e.exited:
+	case <-time.After(stopWithin):
+		_ = e.command.Process.Kill()
+		e.tb.Errorf("%s did not end", e.Name)
+	}
+}
+
+// Signal sends a signal to the engine alone.
+func (e *Engine) Signal(signal syscall.Signal) {
+	e.tb.Helper()
+	if err := e.command.Process.Signal(signal); err != nil {
+		e.tb.Fatal(err)
+	}
+}
+
+func (e *Engine) said() []byte {
+	text, _ := os.ReadFile(e.log)
+	return tail(text)
+}
+
+func tail(text []byte) []byte { return text[max(0, len(text)-logTail):] }
+
+// Do asks the engine something by its API, decodes the answer into to, which
+// may be nil, and returns the status.
+func (e *Engine) Do(method, path string, body io.Reader, to any) int {
+	e.tb.Helper()
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://engine/v1.41"+path, body)
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-tar")
+	answer, err := e.client.Do(request)
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	if to != nil {
+		if err := json.NewDecoder(bytes.NewReader(text)).Decode(to); err != nil {
+			e.tb.Fatalf("%s %s: %d %s", method, path, answer.StatusCode, text)
+		}
+	}
+	return answer.StatusCode
+}
