@@ -68,6 +68,22 @@ func (b *Bus) PublishReplies(ctx context.Context, name, delivery string, events 
 	return err
 }
 
+// PublishResults makes the records durable of deliveries that have ended, each
+// for its trigger. Their message ids follow from the trigger and the origin, which
+// is the delivery: the same again within the de-duplication window is not stored
+// twice. The errors are those of Out.Publish.
+func (b *Bus) PublishResults(ctx context.Context, entries ...event.Directed) error {
+	messages, err := b.directedMessages(ctx, entries)
+	if err != nil || len(messages) == 0 {
+		return err
+	}
+	for i, msg := range messages {
+		msg.Header[nats.MsgIdHdr] = []string{event.DedupID(entries[i].Trigger, entries[i].Origin, "result")}
+	}
+	_, err = b.publisher.publish(ctx, messages)
+	return err
+}
+
 func (b *Bus) directedMessages(ctx context.Context, entries []event.Directed) ([]*nats.Msg, error) {
 	messages := make([]*nats.Msg, len(entries))
 	for i := range entries {

@@ -19,8 +19,9 @@ type Entry struct {
 	// Trigger is set on a directed entry only: the one trigger it is for.
 	Trigger string
 	// Origin is what the entry was made from: the id of the delivery whose letter
-	// a directed entry replays, or which an event is a reply to; the EntryID of an
-	// event whose history is replayed. It is empty for what a source has published.
+	// a directed entry replays, or whose result it is, or which an event is a reply
+	// to; the EntryID of an event whose history is replayed. It is empty for what a
+	// source has published, and for an asynchronous invocation.
 	Origin string
 	// Size is the number of bytes that the stored message occupies in memory.
 	Size int
@@ -45,7 +46,7 @@ type Batch struct {
 type Directed struct {
 	Trigger string
 	// Origin is kept with the entry: the id of the delivery or entry that it
-	// replays.
+	// replays, or of the delivery whose result it is.
 	Origin string
 	Event  Event
 }

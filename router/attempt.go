@@ -83,6 +83,7 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 			errs[i] = guarded(func() error { return u.reply(ctx, t, a.Deliveries[n].ID, response.Replies[n]) })
 		}
 	}
+	u.tellSuccess(ctx, t, &a, &response, places, errs)
 	return response, errs
 }
 
@@ -121,10 +122,11 @@ func guarded(call func() error) (err error) {
 }
 
 const (
-	// replyWithin bounds the publishing of one reply.
+	// replyWithin bounds the publishing of one reply, and of the records of one
+	// attempt.
 	replyWithin = 15 * time.Second
-	// replyAgain is when a delivery is attempted again whose reply could not be
-	// published.
+	// replyAgain is when a delivery is attempted again whose reply or record could
+	// not be published.
 	replyAgain = 5 * time.Second
 )
 
@@ -138,14 +140,22 @@ func (u *run) reply(ctx context.Context, t *Trigger, delivery string, replies []
 	ctx, cancel := context.WithTimeout(ctx, replyWithin)
 	defer cancel()
 	err := u.options.Replies.PublishReplies(ctx, t.ReplyAs, delivery, replies...)
+	if err == nil {
+		u.metrics.replied(t.Name, len(replies))
+	}
+	return unpublished("reply", err)
+}
+
+// unpublished is what becomes of a delivery when what is to be published before
+// it is done could not be.
+func unpublished(what string, err error) error {
 	switch {
 	case err == nil:
-		u.metrics.replied(t.Name, len(replies))
 		return nil
 	case errors.Is(err, event.ErrTooLarge):
-		return sinks.Permanent(fmt.Errorf("the reply cannot be published: %w", err))
+		return sinks.Permanent(fmt.Errorf("the %s cannot be published: %w", what, err))
 	}
-	return &sinks.ThrottledError{Err: fmt.Errorf("the reply could not be published: %w", err), After: replyAgain}
+	return &sinks.ThrottledError{Err: fmt.Errorf("the %s could not be published: %w", what, err), After: replyAgain}
 }
 
 // errorOf returns what an attempt's error says of one of its deliveries.

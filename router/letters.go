@@ -23,8 +23,8 @@ const (
 // letterPace is how long letters wait that could not be written.
 const letterPace = 500 * time.Millisecond
 
-// writeLetters writes the letters of dying deliveries, in ascending sweeps,
-// until each is durable (invariant I3). One that cannot be written waits, and
+// writeLetters writes the letters of dying deliveries, and then the records for
+// on_failure, in ascending sweeps, until each is durable (invariant I3). One that cannot be written waits, and
 // holds up no other.
 func (u *run) writeLetters(ctx context.Context) {
 	var failed []core.WriteLetter
@@ -89,7 +89,12 @@ func (u *run) writeBatch(ctx context.Context, batch []core.WriteLetter) (failed 
 }
 
 func (u *run) writeLetter(ctx context.Context, l core.WriteLetter, entry *event.Entry) bool {
-	if err := u.options.Letters.Put(ctx, u.letter(l, entry)); err != nil {
+	letter := u.letter(l, entry)
+	err := u.options.Letters.Put(ctx, letter)
+	if err == nil {
+		err = guarded(func() error { return u.tellFailure(ctx, l, letter) })
+	}
+	if err != nil {
 		if ctx.Err() == nil {
 			u.heldUp("letters", err)
 		}

@@ -32,8 +32,11 @@ type Trigger struct {
 	// event of the log that was accepted then or later. The zero time means with
 	// what comes from now on.
 	Since time.Time
-	// Sources are the names of the sources that it is on.
+	// Sources are the names of the sources that it is on; none means all.
 	Sources []string
+	// Directed is set for a trigger that is on no source: it takes only what is
+	// directed to it.
+	Directed bool
 	// Pattern selects among their events; nil selects all.
 	Pattern *pattern.Pattern
 	// Transform makes what is delivered of each event; nil leaves it as it is. The
@@ -53,6 +56,9 @@ type Trigger struct {
 	// ReplyAs is the name under which events are published that the sink answers
 	// with; empty when it answers with none.
 	ReplyAs string
+	// OnSuccess and OnFailure tell another trigger of deliveries that are done, and
+	// of those that become letters; nil tells nobody.
+	OnSuccess, OnFailure *Result
 
 	held hold
 }
@@ -64,6 +70,8 @@ type Options struct {
 	Letters Letters
 	// Replies may be nil when no trigger has ReplyAs.
 	Replies Replies
+	// Results may be nil when no trigger has OnSuccess or OnFailure.
+	Results Results
 	// Incarnation is the log's: sequences of another one mean nothing here.
 	Incarnation string
 	Triggers    []Trigger

@@ -49,6 +49,9 @@ func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
 		if t.ReplyAs != "" && r.options.Replies == nil {
 			return in, fmt.Errorf("trigger %q publishes replies, and there is nowhere to publish them", t.Name)
 		}
+		if err := r.checkResults(t, all); err != nil {
+			return in, err
+		}
 		t.setDefaults()
 		in.Triggers = append(in.Triggers, core.Trigger{
 			Name: t.Name, Was: t.Was, Fingerprint: t.fingerprint(), Concurrency: t.Concurrency * max(1, t.Batch.Size), Buffer: t.Buffer, Retry: t.Retry,
@@ -56,6 +59,20 @@ func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
 	}
 	r.upcoming.Store(&upcoming{version: in.Version, triggers: all})
 	return in, nil
+}
+
+// checkResults tells what is missing for the results of a trigger.
+func (r *Router) checkResults(t *Trigger, all []Trigger) error {
+	for _, result := range []*Result{t.OnSuccess, t.OnFailure} {
+		switch {
+		case result == nil:
+		case r.options.Results == nil:
+			return fmt.Errorf("trigger %q tells of its results, and there is nowhere to publish them", t.Name)
+		case !slices.ContainsFunc(all, func(other Trigger) bool { return other.Name == result.Trigger }):
+			return fmt.Errorf("trigger %q tells the trigger %q of its results, and there is none", t.Name, result.Trigger)
+		}
+	}
+	return nil
 }
 
 // begin finds where those triggers begin that are not among the known ones and
@@ -113,6 +130,9 @@ func (t *Trigger) setDefaults() {
 // fingerprint stands for what the trigger matches.
 func (t *Trigger) fingerprint() string {
 	var text []byte
+	if t.Directed {
+		text = append(text, "directed"...)
+	}
 	for _, source := range slices.Sorted(slices.Values(t.Sources)) {
 		text = fmt.Appendf(text, "%d:%s", len(source), source)
 	}
@@ -135,7 +155,7 @@ func (r *Router) indexed(out core.Indexed) {
 		trigger := &next.triggers[i]
 		id := out.Numbers[trigger.Name]
 		t.triggers[id] = trigger
-		if trigger.Name != unroutable {
+		if trigger.Name != unroutable && !trigger.Directed {
 			entries = append(entries, pattern.Entry{ID: int(id), Sources: trigger.Sources, Pattern: trigger.Pattern})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/admin"
+	"sluice/config"
 	"sluice/event"
 )
 
@@ -107,7 +108,7 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 	line("source", fmt.Sprintf("%s  %s", sourceName(e.Source), p.dim(clean(decoded.Source, 120))))
 	line("accepted", fmt.Sprintf("%s  %s", clock(e.Accepted, now), p.dim(ago(e.Accepted, now))))
 	if e.Directed != "" {
-		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim("replayed from "+originText(e.Origin))))
+		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim(directedText(e.Directed, e.Origin))))
 	}
 	if e.Directed == "" && e.Origin != "" {
 		line("reply to", clean(e.Origin, 0))
@@ -124,6 +125,25 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 	if len(e.Triggers) == 0 {
 		_, _ = fmt.Fprintf(w, "\n  No trigger is on the source %q.\n", e.Source)
 	}
+}
+
+// directedText says why an entry is for one trigger only. A replay is for the
+// trigger whose letter it was.
+func directedText(trigger, origin string) string {
+	id, err := event.ParseDeliveryID(origin)
+	switch {
+	case origin == "":
+		return "asynchronous invocation"
+	case err == nil && id.Trigger != trigger && isResult(trigger):
+		return "the result of " + clean(origin, 0)
+	}
+	return "replayed from " + originText(origin)
+}
+
+// isResult tells whether a trigger by its name may be one for results; another
+// may have had another name when its letter was written.
+func isResult(trigger string) bool {
+	return strings.HasSuffix(trigger, config.SuffixOnSuccess) || strings.HasSuffix(trigger, config.SuffixOnFailure)
 }
 
 // originText names what a replay was made from: a letter by the id of its

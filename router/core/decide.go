@@ -14,6 +14,9 @@ type RetryPolicy struct {
 	Initial  time.Duration // the most that the first retry waits
 	Max      time.Duration // the most that any retry waits
 	MaxAge   time.Duration // no attempt starts later than this after the first one; 0: no limit
+	// Steady makes each wait after a failure the longest one, and those after a
+	// sink had no room short ones.
+	Steady bool
 }
 
 // A Class says how an attempt ended.
@@ -74,9 +77,19 @@ func decide(r Result, attempt int, waited time.Duration, p RetryPolicy) Verdict 
 	return v
 }
 
+// steadyBusy is the most that a delivery waits for a sink without room when its
+// waits after failures are steady.
+const steadyBusy = 5 * time.Second
+
 // delay is exponential backoff with full jitter, or what the sink asked for if
 // that is longer.
 func delay(r Result, attempt int, p RetryPolicy) time.Duration {
+	switch {
+	case p.Steady && r.Class == Busy:
+		return max(r.After, time.Duration(r.Jitter*float64(steadyBusy)))
+	case p.Steady:
+		return max(r.After, ceiling(attempt, p))
+	}
 	return max(r.After, time.Duration(r.Jitter*float64(ceiling(attempt, p))))
 }
 

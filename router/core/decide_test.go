@@ -43,6 +43,22 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestSteadyWaits: asynchronous invocations wait a minute and then two after
+// failures, and no longer than usual for a sink that has no room.
+func TestSteadyWaits(t *testing.T) {
+	p := RetryPolicy{Attempts: 9, Initial: time.Minute, Max: 5 * time.Minute, Steady: true}
+	for attempt, want := range map[int]time.Duration{1: time.Minute, 2: 2 * time.Minute, 3: 4 * time.Minute, 4: 5 * time.Minute, 8: 5 * time.Minute} {
+		if d := delay(Result{Class: Failed, Jitter: 0.1}, attempt, p); d != want {
+			t.Errorf("after attempt %d: %v, want %v", attempt, d, want)
+		}
+	}
+	for after, want := range map[time.Duration]time.Duration{0: 500 * time.Millisecond, time.Hour: time.Hour} {
+		if d := delay(Result{Class: Busy, After: after, Jitter: 0.1}, 1, p); d != want {
+			t.Errorf("without room: %v, want %v", d, want)
+		}
+	}
+}
+
 // TestDelayStaysInBounds: whatever is drawn, a retry waits at most the ceiling
 // of its attempt, which doubles up to the maximum.
 func TestDelayStaysInBounds(t *testing.T) {

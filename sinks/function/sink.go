@@ -141,9 +141,9 @@ func verdict(ctx context.Context, err error) error {
 func failed(e *functions.FunctionError) error {
 	kind := ""
 	if e.Outcome == functions.OutcomeError {
-		kind = "Unhandled: "
+		kind = unhandled + ": "
 		if e.Handled {
-			kind = "Handled: "
+			kind = handled + ": "
 		}
 	}
 	return fmt.Errorf("%s%s: %s", kind, e.Type, strconv.Quote(e.Message))

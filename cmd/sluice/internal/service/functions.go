@@ -5,7 +5,13 @@ import (
 	"errors"
 	"fmt"
 
+	"sluice/config"
+	"sluice/event"
+	"sluice/event/aws"
 	"sluice/functions"
+	"sluice/router"
+	"sluice/sinks"
+	sinkfunction "sluice/sinks/function"
 )
 
 // A FunctionStatus says how a function stands that sluice runs itself.
@@ -62,6 +68,53 @@ func (s *Service) Invoke(ctx context.Context, function string, in functions.Invo
 		return err
 	})
 	return result, err
+}
+
+// InvokeAsync has a function called later, by its trigger for that. It returns nil
+// when that is durable; the request id is then that of each attempt. Its errors
+// are ErrNoFunction, event.ErrTooLarge, event.ErrFull and event.ErrUnavailable,
+// wrapped.
+func (s *Service) InvokeAsync(ctx context.Context, function string, in functions.Invocation) error {
+	trigger := function + config.SuffixAsync
+	if found := s.wiring.Load().find(trigger); found == nil || !found.Directed {
+		return fmt.Errorf("%w: %q", ErrNoFunction, function)
+	}
+	call := event.Event{
+		ID: in.RequestID, Source: "/functions/" + function, Type: aws.TypeInvocation, Subject: function,
+		Time: s.options.Now().UTC(), DataContentType: "application/json", Data: in.Payload,
+	}
+	for name, value := range map[string]string{
+		sinkfunction.AttributeClientContext: in.ClientContext, sinkfunction.AttributeTraceID: in.TraceID,
+	} {
+		if value == "" {
+			continue
+		}
+		if err := call.SetExtension(name, value); err != nil {
+			return fmt.Errorf("invoke %q: %w", function, err)
+		}
+	}
+	if err := call.Validate(); err != nil {
+		return fmt.Errorf("invoke %q: %w", function, err)
+	}
+	if _, err := s.bus.PublishDirected(ctx, event.Directed{Trigger: trigger, Event: call}); err != nil {
+		return fmt.Errorf("invoke %q: %w", function, err)
+	}
+	return nil
+}
+
+// result returns what tells a trigger of the deliveries to a function that have
+// ended, where the function has such a trigger.
+func result(file *config.File, f *config.Function, suffix string, to *config.To) *router.Result {
+	section, ok := f.Sink.Section.(*sinkfunction.Config)
+	if !ok || *to == (config.To{}) {
+		return nil
+	}
+	return &router.Result{
+		Trigger: f.Name + suffix,
+		Record: func(end *sinks.End) (event.Event, error) {
+			return section.Record(f.Name, int(file.Bus.MaxEvent), end)
+		},
+	}
 }
 
 // Refresh makes the program of a function anew. After an error the old one goes

@@ -183,7 +183,7 @@ func (s *Service) openRouter(context.Context) error {
 	}
 	s.wiring.Store(made)
 	s.router, err = router.New(router.Options{
-		Log: s.bus, Ledger: s.bus, Letters: s.letters, Replies: &replies{bus: s.bus, accepted: s.accepted()},
+		Log: s.bus, Ledger: s.bus, Letters: s.letters, Replies: &replies{bus: s.bus, accepted: s.accepted()}, Results: s.bus,
 		Incarnation: s.bus.Incarnation(), Triggers: made.triggers,
 		Logger: s.logger, Drain: s.options.Drain, Metrics: s.registry, Observe: s.options.Observe, Turns: s.turns,
 	})

@@ -104,7 +104,7 @@ func buildSinks(file *config.File, before sinkSet, env sinks.Env) (sinkSet, erro
 	for _, f := range file.Functions {
 		add(functionKey(f.Name), f.Name, f.Sink)
 	}
-	for _, t := range file.Triggers {
+	for _, t := range allTriggers(file) {
 		if t.Sink != nil {
 			add(triggerKey(t.Name), t.Name, *t.Sink)
 		}

@@ -37,9 +37,10 @@ func wire(file *config.File, before *wiring, now time.Time, env sinks.Env) (*wir
 		return nil, err
 	}
 	w := &wiring{file: file, sinks: made}
-	entries := make([]pattern.Entry, 0, len(file.Triggers))
-	for i := range file.Triggers {
-		trigger, err := w.trigger(&file.Triggers[i], now)
+	all := allTriggers(file)
+	entries := make([]pattern.Entry, 0, len(all))
+	for i := range all {
+		trigger, err := w.trigger(&all[i], now)
 		if err != nil {
 			made.retireExcept(old)
 			return nil, err
@@ -48,23 +49,34 @@ func wire(file *config.File, before *wiring, now time.Time, env sinks.Env) (*wir
 		w.subscriptions = append(w.subscriptions, admin.Subscription{
 			Trigger: trigger.Name, Sources: trigger.Sources, Pattern: trigger.Pattern, Publishes: trigger.ReplyAs,
 		})
-		entries = append(entries, pattern.Entry{ID: i, Sources: trigger.Sources, Pattern: trigger.Pattern})
+		if !trigger.Directed {
+			entries = append(entries, pattern.Entry{ID: i, Sources: trigger.Sources, Pattern: trigger.Pattern})
+		}
 	}
 	w.index = pattern.NewIndex(entries)
 	return w, nil
 }
 
+// allTriggers are those of a file, and those that its functions bring with them.
+func allTriggers(file *config.File) []config.Trigger {
+	return slices.Concat(file.Triggers, file.Implied())
+}
+
 func (w *wiring) trigger(t *config.Trigger, now time.Time) (router.Trigger, error) {
 	made := router.Trigger{
-		Name: t.Name, Was: t.Was, Since: t.Start.Time(now), Sources: slices.Clone(t.On), Sink: w.sinks.of(t),
+		Name: t.Name, Was: t.Was, Since: t.Start.Time(now), Sources: slices.Clone(t.On), Directed: len(t.On) == 0, Sink: w.sinks.of(t),
 		Timeout: time.Duration(t.Timeout), Concurrency: t.Concurrency,
 		Retry: core.RetryPolicy{
 			Attempts: t.Retry.Attempts, Initial: time.Duration(t.Retry.Initial),
-			Max: time.Duration(t.Retry.Max), MaxAge: time.Duration(t.Retry.MaxAge),
+			Max: time.Duration(t.Retry.Max), MaxAge: time.Duration(t.Retry.MaxAge), Steady: t.Retry.Steady,
 		},
 	}
 	if replying, ok := made.Sink.(*lentSink).config.Section.(interface{ Replies() bool }); ok && replying.Replies() {
 		made.ReplyAs = cmp.Or(t.Function, t.Name)
+	}
+	if f := functionOf(w.file, t.Function); f != nil && f.Run != nil {
+		made.OnSuccess = result(w.file, f, config.SuffixOnSuccess, &f.Run.OnSuccess)
+		made.OnFailure = result(w.file, f, config.SuffixOnFailure, &f.Run.OnFailure)
 	}
 	if t.Batch != nil {
 		made.Batch = router.Batch{Size: t.Batch.Size, Window: time.Duration(t.Batch.Window)}
@@ -126,7 +138,7 @@ func compare(before, after *config.File) Changes {
 		Sources: difference(before.Sources, after.Sources, func(s *config.Source) string { return s.Name }, func(a, b *config.Source) bool {
 			return a.Kind == b.Kind && sameSection(a.Section, b.Section)
 		}),
-		Triggers: difference(before.Triggers, after.Triggers, func(t *config.Trigger) string { return t.Name }, func(a, b *config.Trigger) bool {
+		Triggers: difference(allTriggers(before), allTriggers(after), func(t *config.Trigger) string { return t.Name }, func(a, b *config.Trigger) bool {
 			return sameTrigger(before, after, a, b)
 		}),
 	}
@@ -165,7 +177,7 @@ func difference[T any](before, after []T, name func(*T) string, same func(a, b *
 func sameTrigger(before, after *config.File, a, b *config.Trigger) bool {
 	x, y := *a, *b
 	x.Pos, y.Pos, x.When, y.When, x.Transform, y.Transform = config.Pos{}, config.Pos{}, nil, nil, nil, nil
-	return before.Egress == after.Egress && sameSection(x, y) && sameNode(a.When, b.When) && sameNode(a.Transform, b.Transform) && sameSection(functionOf(before, a.Function), functionOf(after, b.Function))
+	return before.Egress == after.Egress && sameSection(x, y) && sameNode(a.When, b.When) && sameNode(a.Transform, b.Transform) && sameSection(sinkOf(before, a.Function), sinkOf(after, b.Function))
 }
 
 func sameNode(a, b *config.Node) bool {
@@ -177,11 +189,19 @@ func sameNode(a, b *config.Node) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-func functionOf(file *config.File, name string) any {
+// functionOf returns a function by its name, or nil.
+func functionOf(file *config.File, name string) *config.Function {
 	for i := range file.Functions {
 		if file.Functions[i].Name == name {
-			return file.Functions[i].Sink
+			return &file.Functions[i]
 		}
+	}
+	return nil
+}
+
+func sinkOf(file *config.File, name string) any {
+	if f := functionOf(file, name); f != nil {
+		return f.Sink
 	}
 	return nil
 }
