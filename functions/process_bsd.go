@@ -29,6 +29,9 @@ func (l *launcher) attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: l.user}
 }
 
+// keepDescriptors does nothing: what sluice opens is its own already.
+func keepDescriptors() {}
+
 func limit(int) error { return nil }
 
 // reap waits for the end of the process, and ends the rest of its group.

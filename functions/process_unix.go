@@ -66,7 +66,10 @@ func (l *launcher) Launch(_ context.Context, with Launch) (Process, error) {
 	}
 	p := &process{worker: with.Worker, started: time.Now(), done: make(chan struct{})}
 	command := l.spec.Program.Command
-	l.starter.do(func() { p.os, err = os.StartProcess(command[0], command, attributes) })
+	l.starter.do(func() {
+		keepDescriptors()
+		p.os, err = os.StartProcess(command[0], command, attributes)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", filepath.Base(command[0]), unwrapPath(err))
 	}

@@ -3,6 +3,7 @@ package functions
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -80,6 +81,12 @@ func (s *starter) close() {
 
 func (l *launcher) attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: l.user}
+}
+
+// keepDescriptors keeps from workers what sluice itself has inherited; what it
+// opens is its own already. Before Linux 5.11 it does nothing.
+func keepDescriptors() {
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 }
 
 // maxFiles is how many descriptors a worker may have open, as in the service.
