@@ -2,6 +2,7 @@ package runtimes_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -288,5 +289,17 @@ func TestFingerprint(t *testing.T) {
 			t.Errorf("%s: the fingerprint went from %s to %s", step.name, last, next)
 		}
 		last = next
+	}
+	for i := range 1001 {
+		write(t, dir, fmt.Sprintf("uploads/%d.json", i), "")
+	}
+	last = p.Fingerprint()
+	write(t, dir, "uploads/more.json", "")
+	if p.Fingerprint() != last {
+		t.Error("a folder of data is watched")
+	}
+	write(t, dir, "lib/new.js", "and again")
+	if p.Fingerprint() == last {
+		t.Error("beside a folder of data, nothing is watched")
 	}
 }
