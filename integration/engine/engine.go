@@ -162,6 +162,7 @@ func start(tb testing.TB, name, dir string, env []string, command ...string) *En
 	}
 	defer func() { _ = log.Close() }()                   // the process has its own
 	e.command = exec.Command(command[0], command[1:]...) //nolint:noctx // ended by Stop, after the test's context
+	e.command.Dir = dir                                  // in which Podman leaves files
 	e.command.Env = append(os.Environ(), env...)
 	e.command.Stdout, e.command.Stderr = log, log
 	e.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

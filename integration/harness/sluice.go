@@ -28,6 +28,8 @@ type Sluice struct {
 	Dir, File string
 	// Kills are the moments at which a process was killed.
 	Kills []time.Time
+	// Env is added to the environment of processes, NAME=value.
+	Env []string
 
 	tb      testing.TB
 	path    string
@@ -117,6 +119,7 @@ func (s *Sluice) StartWith(flags ...string) {
 	// Not bound to the test's context: that ends before the clean-up kills it.
 	command := exec.Command(s.path, append([]string{"up", "--config", s.File}, flags...)...) //nolint:noctx // see above
 	command.Stdout, command.Stderr = log, log
+	command.Env = append(os.Environ(), s.Env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		s.tb.Fatalf("sluice does not start: %v", err)
@@ -266,7 +269,7 @@ type Said struct {
 func (s *Sluice) Command(args ...string) Said {
 	s.tb.Helper()
 	command := exec.CommandContext(s.tb.Context(), s.path, args...)
-	command.Env = append(os.Environ(), "SLUICE_SERVER="+s.Admin, "NO_COLOR=1")
+	command.Env = append(append(os.Environ(), "SLUICE_SERVER="+s.Admin, "NO_COLOR=1"), s.Env...)
 	command.Dir = s.home
 	var out, errs bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errs

@@ -24,6 +24,9 @@ type Config struct {
 	Handler string `yaml:"handler"`
 	// Runtime is node, python, go or custom; empty to be found out.
 	Runtime string `yaml:"runtime"`
+	// Image is the name of a container image, instead of a handler.
+	Image       string      `yaml:"image"`
+	ImageConfig ImageConfig `yaml:"image_config"`
 	// Environment is what workers find in theirs.
 	Environment map[string]config.Secret `yaml:"environment"`
 	// Timeout is of one invocation, InitTimeout of the start of one worker.
@@ -40,7 +43,7 @@ type Config struct {
 	Idle        config.Duration `yaml:"idle"`
 	// MaxCalls is after how many invocations a worker is replaced; 0: never.
 	MaxCalls int `yaml:"max_calls"`
-	// User is a name or a number, optionally with :group.
+	// User is a name or a number, optionally with :group; of an image, in its words.
 	User string `yaml:"user"`
 	// Landlock confines what files workers reach.
 	Landlock *Landlock `yaml:"landlock"`
@@ -73,7 +76,7 @@ const (
 
 // Kind returns the kind for the program's list.
 func Kind() config.FunctionKind {
-	return config.FunctionKind{Keys: []string{"handler"}, Section: func() config.FunctionSection { return NewConfig() }}
+	return config.FunctionKind{Keys: []string{"handler", "image"}, Section: func() config.FunctionSection { return NewConfig() }}
 }
 
 // NewConfig returns a configuration with the defaults filled in.
@@ -117,8 +120,15 @@ func (c *Config) Validate() error {
 	)
 }
 
-// find looks for the code.
+// find looks for the code, or for what runs an image.
 func (c *Config) find() error {
+	if c.Image != "" {
+		return c.validateImage()
+	}
+	return errors.Join(c.findCode(), c.validateNoImage())
+}
+
+func (c *Config) findCode() error {
 	source, err := runtimes.Find(runtimes.Options{Dir: c.dir, Handler: c.Handler, Runtime: c.Runtime, Memory: int64(c.Memory)})
 	if wrong, ok := errors.AsType[*runtimes.Error](err); ok {
 		return &config.Problem{Key: wrong.Key, Message: wrong.Message, Suggestion: wrong.Suggestion}

@@ -33,7 +33,10 @@ func load(t *testing.T, keys string) (*config.File, error) {
 	}, func(string) (string, bool) { return "", false })
 }
 
+const noEngine = "no container engine answers at /nowhere/docker.sock (no such file or directory): start Docker or Podman (podman system service), or set DOCKER_HOST to the socket of one, such as unix:///run/podman/podman.sock"
+
 func TestValidate(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 	for keys, want := range map[string]string{
 		"handler: worker": "",
 		"handler: worker, runtime: custom, environment: {A: b}, timeout: 24h, init_timeout: 15m, memory: 16MiB, concurrency: 1000, per_worker: 1000, provisioned: 1, idle: 24h, max_calls: 7, shape: data, reply: publish, max_hops: 1": "",
@@ -69,7 +72,15 @@ func TestValidate(t *testing.T) {
 		"handler: worker, landlock: [a]":                                                           "3:34: functions.f.landlock: expected a mapping with read and write, found a list",
 		"handler: worker, landlock: {reads: [a]}":                                                  `3:35: functions.f.landlock.reads: unknown key; did you mean "read"?`,
 		"handler: worker, memry: 1GiB":                                                             `3:24: functions.f.memry: unknown key; did you mean "memory"?`,
-		"handler: worker, image: x":                                                                "3:24: functions.f.image: unknown key: there is handler, runtime, environment, timeout, init_timeout, memory, concurrency, per_worker, provisioned, idle, max_calls, user, …",
+		"handler: worker, immage: x":                                                               `3:24: functions.f.immage: unknown key; did you mean "image"?`,
+		"handler: worker, image: x":                                                                "3:24: functions.f.image: it has handler too: its code is in a file or in an image; remove one of them",
+		"handler: worker, image_config: {command: [a]}":                                            "3:24: functions.f.image_config: only a function with image has this: remove it",
+		"image: x":  "3:7: functions.f.image: " + noEngine,
+		"image: ''": "3:3: functions.f.handler: it is empty: write the path of a file, such as functions/thumbnail.mjs",
+		"image: X, runtime: go, landlock: {read: [a]}": "3:7: functions.f.image: \"X\" is not the name of an image: invalid reference format: repository name (library/X) must be lowercase; it is like registry.example/team/resize:1.2\n" +
+			"3:17: functions.f.runtime: an image has its own: remove it\n" +
+			"3:30: functions.f.landlock: a container reaches nothing but its image: remove it",
+		"image: x, image_config: {cmd: [a]}": "3:7: functions.f.image: " + noEngine + "\n" + `3:32: functions.f.image_config.cmd: unknown key: there is entry_point, command and working_directory`,
 		"handler: plain, timeout: 0s, shape: x, max_hops: 0": "3:7: functions.f.handler: \"plain\" is not executable: run `chmod +x plain`\n" +
 			"3:23: functions.f.timeout: expected 1ms to 24h0m0s, found 0s\n" +
 			"3:36: functions.f.shape: found \"x\"; write aws, cloudevent or data\n" +

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"sluice/functions"
+	"sluice/functions/container"
 	"sluice/functions/runtimes"
 )
 
@@ -36,6 +37,8 @@ type workers struct {
 	ended   chan struct{}
 	made    chan struct{} // closed when the program has been made once, or could not be
 
+	launcher *container.Launcher // of an image, once it is there; of run and close alone
+
 	mu      sync.Mutex
 	pool    *functions.Pool // nil until there is a program
 	program runtimes.Program
@@ -52,7 +55,9 @@ func newWorkers(c *Config, name string, host functions.Host, logger *slog.Logger
 	w := &workers{
 		config: c, name: name, logger: logger, host: host, folder: folder, release: release,
 		refresh: make(chan chan error), cancel: cancel, ended: make(chan struct{}), made: make(chan struct{}),
-		program: runtimes.Program{Watch: []string{filepath.Dir(filepath.Join(c.dir, c.Handler))}},
+	}
+	if c.Image == "" {
+		w.program.Watch = []string{filepath.Dir(filepath.Join(c.dir, c.Handler))}
 	}
 	go func() {
 		defer close(w.ended)
@@ -94,31 +99,52 @@ func (w *workers) run(ctx context.Context) {
 
 // make makes the program, and the pool or its workers anew.
 func (w *workers) make(ctx context.Context) error {
-	folder := filepath.Join(w.folder, "program")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("make the folder of the program: %w", err)
-	}
-	program, err := w.config.source.Program(ctx, folder)
+	program, err := w.prepare(ctx)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.pool == nil {
-		spec := w.config.spec(w.name)
-		spec.Program = program
-		w.pool, err = functions.NewPool(spec, functions.Options{
-			Logger: w.logger, Observer: w.host.Observer, Metrics: w.host.Metrics, Scratch: filepath.Join(w.folder, "workers"),
-		})
+		pool, err := w.open(program)
 		if err != nil {
-			w.pool = nil
 			return err
 		}
+		w.pool = pool
 	} else {
 		w.pool.Refresh()
 	}
 	w.program, w.err = program, nil
 	return nil
+}
+
+// prepare makes the program, or finds the image; of a container the program is
+// in there, and nothing of it is known.
+func (w *workers) prepare(ctx context.Context) (program runtimes.Program, err error) {
+	switch {
+	case w.config.Image == "":
+		folder := filepath.Join(w.folder, "program")
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return program, fmt.Errorf("make the folder of the program: %w", err)
+		}
+		return w.config.source.Program(ctx, folder)
+	case w.launcher != nil:
+		return program, w.launcher.Refresh(ctx)
+	}
+	w.launcher, err = container.NewLauncher(ctx, "", w.config.containers(w.name))
+	return program, err
+}
+
+func (w *workers) open(program runtimes.Program) (*functions.Pool, error) {
+	spec := w.config.spec(w.name)
+	spec.Program = program
+	options := functions.Options{
+		Logger: w.logger, Observer: w.host.Observer, Metrics: w.host.Metrics, Scratch: filepath.Join(w.folder, "workers"),
+	}
+	if w.launcher != nil {
+		spec.User, options.Launcher = "", w.launcher
+	}
+	return functions.NewPool(spec, options)
 }
 
 // failed keeps and logs what went wrong. An older program goes on.
@@ -205,8 +231,11 @@ func (w *workers) close() error {
 	defer w.release()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pool == nil {
-		return nil
+	switch {
+	case w.pool != nil:
+		return w.pool.Close()
+	case w.launcher != nil:
+		return w.launcher.Close()
 	}
-	return w.pool.Close()
+	return nil
 }

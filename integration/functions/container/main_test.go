@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	if host := os.Getenv(hostVariable); host != "" {
 		leave(host)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(removeProgram))
 }
 
 func TestDocker(t *testing.T) {
@@ -63,6 +63,7 @@ func suite(t *testing.T, e *engine.Engine) {
 		{"bad starts", badStarts},
 		{"images", func(t *testing.T, e *engine.Engine) { t.Helper(); images(t, e, program) }},
 		{"left behind", leftBehind},
+		{"program", whole},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, e) })
 		eventually(t, "no container is left of "+test.name, func() bool { return len(e.Containers()) == 0 })

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -58,6 +59,14 @@ func handle(ctx context.Context, o order) (any, error) {
 		return nil, nil
 	case "exit":
 		os.Exit(o.N)
+	case "call":
+		answer, err := http.Get(o.Text)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = answer.Body.Close() }()
+		time.Sleep(time.Duration(o.N) * time.Millisecond)
+		return answer.Status, nil
 	case "sleep":
 		time.Sleep(time.Duration(o.N) * time.Millisecond)
 		return nil, nil
