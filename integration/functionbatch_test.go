@@ -54,6 +54,7 @@ type batching struct {
 
 func newBatching(t *testing.T, batch string) *batching {
 	t.Helper()
+	needPython(t)
 	folder := t.TempDir()
 	b := &batching{t: t, book: filepath.Join(folder, "book")}
 	handler := filepath.Join(folder, "recorder.py")
