@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 // What a container writes goes through the engine, and comes a moment after the
 // answer that was written behind it: 1 to 2 ms, seldom more than lag.
 const (
-	lag     = 5 * time.Millisecond
+	lag     = 3 * time.Millisecond
 	mostLag = 100 * time.Millisecond
 )
 

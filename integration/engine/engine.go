@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,9 +34,11 @@ type Engine struct {
 
 	tb      testing.TB
 	client  *http.Client
+	dir     string
+	env     []string // beside the test's own
+	args    []string
 	command *exec.Cmd
 	exited  chan struct{}
-	log     string // the path of what it says
 }
 
 // Docker starts Docker's engine, which needs root.
@@ -54,8 +57,11 @@ func Podman(tb testing.TB) *Engine {
 	tb.Helper()
 	need(tb, "podman", "podman", "runc")
 	dir := folder(tb)
-	settings := write(tb, dir, "containers.conf", 0o600, "[engine]\nevents_logger = \"file\"\n")
-	return start(tb, "podman", dir, []string{"CONTAINERS_CONF=" + settings}, "podman",
+	env := []string{
+		"CONTAINERS_CONF=" + write(tb, dir, "containers.conf", 0o600, "[engine]\nevents_logger = \"file\"\n"),
+		"CONTAINERS_REGISTRIES_CONF=" + write(tb, dir, "registries.conf", 0o600, "[[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n"),
+	}
+	return start(tb, "podman", dir, env, "podman",
 		"--root", filepath.Join(dir, "data"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp"),
 		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", write(tb, dir, "runc", 0o700, withoutNproc),
 		"system", "service", "--time", "0", "unix://"+filepath.Join(dir, "socket"))
@@ -112,12 +118,29 @@ func folder(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
+		end(tb, dir)
 		unmount(tb, dir)
 		if err := os.RemoveAll(dir); err != nil {
 			tb.Error(err)
 		}
 	})
 	return dir
+}
+
+// end ends what an engine has left running below a folder.
+func end(tb testing.TB, dir string) {
+	tb.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, path := range lines {
+		line, _ := os.ReadFile(path) // it may have gone
+		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
+		if err == nil && bytes.Contains(line, []byte(dir+"/")) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // unmount takes away what an engine has left mounted below a folder.
@@ -143,37 +166,57 @@ func write(tb testing.TB, dir, name string, mode os.FileMode, text string) strin
 	return path
 }
 
-func start(tb testing.TB, name, dir string, env []string, command ...string) *Engine {
+func start(tb testing.TB, name, dir string, env []string, args ...string) *Engine {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		tb.Fatalf("%s needs root to be started by a test", command[0])
+		tb.Fatalf("%s needs root to be started by a test", args[0])
 	}
-	socket := filepath.Join(dir, "socket")
-	e := &Engine{Host: "unix://" + socket, Name: name, tb: tb, exited: make(chan struct{}), log: filepath.Join(dir, "log")}
+	e := &Engine{Host: "unix://" + filepath.Join(dir, "socket"), Name: name, tb: tb, dir: dir, env: env, args: args}
 	e.client = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, "socket"))
 		},
 	}}
-	log, err := os.Create(e.log)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = log.Close() }()                   // the process has its own
-	e.command = exec.Command(command[0], command[1:]...) //nolint:noctx // ended by Stop, after the test's context
-	e.command.Dir = dir                                  // in which Podman leaves files
-	e.command.Env = append(os.Environ(), env...)
-	e.command.Stdout, e.command.Stderr = log, log
-	e.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := e.command.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	go func() { _ = e.command.Wait(); close(e.exited) }()
 	tb.Cleanup(e.Stop)
-	e.ready()
+	e.Start()
 	return e
 }
+
+// Start starts the engine, again after Kill.
+func (e *Engine) Start() {
+	e.tb.Helper()
+	log, err := os.OpenFile(e.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()                // the process has its own
+	command := exec.Command(e.args[0], e.args[1:]...) //nolint:noctx // ended by Stop, after the test's context
+	command.Dir = e.dir                               // in which Podman leaves files
+	command.Env = append(os.Environ(), e.env...)
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		e.tb.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() { _ = command.Wait(); close(exited) }()
+	e.command, e.exited = command, exited
+	e.ready()
+}
+
+// Kill ends the engine and the daemons below it with SIGKILL, and leaves its
+// containers to themselves.
+func (e *Engine) Kill() {
+	e.tb.Helper()
+	_ = syscall.Kill(-e.command.Process.Pid, syscall.SIGKILL)
+	<-e.exited
+	for _, name := range []string{"socket", "pid", "run/containerd/containerd.pid"} { // what nobody is behind any more
+		_ = os.Remove(filepath.Join(e.dir, name))
+	}
+}
+
+func (e *Engine) log() string { return filepath.Join(e.dir, "log") }
 
 func (e *Engine) ready() {
 	e.tb.Helper()
@@ -193,10 +236,13 @@ func (e *Engine) ready() {
 	}
 }
 
-// Stop ends the engine, and its containers.
+// Stop ends the engine.
 func (e *Engine) Stop() {
 	if e.tb.Failed() {
 		e.tb.Logf("%s has said:\n%s", e.Name, e.said())
+	}
+	if e.command == nil {
+		return
 	}
 	_ = e.command.Process.Signal(syscall.SIGTERM)
 	select {
@@ -207,16 +253,8 @@ func (e *Engine) Stop() {
 	}
 }
 
-// Signal sends a signal to the engine alone.
-func (e *Engine) Signal(signal syscall.Signal) {
-	e.tb.Helper()
-	if err := e.command.Process.Signal(signal); err != nil {
-		e.tb.Fatal(err)
-	}
-}
-
 func (e *Engine) said() []byte {
-	text, _ := os.ReadFile(e.log)
+	text, _ := os.ReadFile(e.log())
 	return tail(text)
 }
 

@@ -62,8 +62,10 @@ func suite(t *testing.T, e *engine.Engine) {
 		{"idle", idle},
 		{"bad starts", badStarts},
 		{"images", func(t *testing.T, e *engine.Engine) { t.Helper(); images(t, e, program) }},
+		{"pulled", func(t *testing.T, e *engine.Engine) { t.Helper(); pulled(t, e, program) }},
 		{"left behind", leftBehind},
 		{"program", whole},
+		{"lost engine", lostEngine},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, e) })
 		eventually(t, "no container is left of "+test.name, func() bool { return len(e.Containers()) == 0 })

@@ -263,6 +263,47 @@ func images(t *testing.T, e *engine.Engine, program string) {
 	}
 }
 
+// An image that the engine does not have is pulled, once.
+func pulled(t *testing.T, e *engine.Engine, program string) {
+	t.Helper()
+	registry := engine.NewRegistry(t, program)
+	for range 2 {
+		f := open(t, e, func(_ *functions.Spec, c *container.Spec) { c.Image = registry.Host + "/team/resize:1.2" })
+		f.must(`{"do":"echo"}`, nil)
+	}
+	if n := registry.Pulls(); n != 1 {
+		t.Errorf("it was pulled %d times", n)
+	}
+}
+
+// A killed engine costs what its containers run, and starts nothing. When it is
+// back, all goes on.
+func lostEngine(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	f := open(t, e, nil)
+	f.must(`{"do":"echo"}`, nil)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := f.invoke(`{"do":"sleep","n":8000}`, nil)
+		failed <- err
+	}()
+	eventually(t, "the invocation has begun", func() bool { return f.Stats().Busy == 1 })
+	e.Kill()
+	var lost *functions.FunctionError
+	if err := <-failed; !errors.As(err, &lost) || lost.Type != "Runtime.ExitError" {
+		t.Errorf("%v", err)
+	}
+	_, err := f.invoke(`{"do":"echo"}`, nil)
+	if _, ok := errors.AsType[*functions.StartError](err); !ok {
+		t.Errorf("%v", err)
+	}
+	e.Start()
+	eventually(t, "workers start again", func() bool {
+		_, err := f.invoke(`{"do":"echo"}`, nil)
+		return err == nil
+	})
+}
+
 // What tells the test's own binary to be the other sluice.
 const (
 	hostVariable    = "SLUICE_TEST_HOST"
