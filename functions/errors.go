@@ -3,6 +3,7 @@ package functions
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -74,8 +75,14 @@ type loggedError struct {
 func (e *loggedError) Error() string { return e.err.Error() }
 func (e *loggedError) Unwrap() error { return e.err }
 
-// lastLine returns the last line that is not blank.
+// lastLine returns the last line that is not blank, and that the worker has
+// written itself.
 func lastLine(log []byte) string {
-	text := strings.TrimRight(string(log), "\r\n\t ")
-	return text[strings.LastIndexByte(text, '\n')+1:]
+	lines := strings.Split(string(log), "\n")
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimRight(line, "\r\t "); line != "" && !strings.HasPrefix(line, initReport) {
+			return line
+		}
+	}
+	return ""
 }

@@ -41,9 +41,12 @@ func reportLine(r Report, failure string) string {
 	return line
 }
 
+// initReport begins the line of an init that has failed.
+const initReport = "INIT_REPORT"
+
 // initReportLine is written for an init that has failed.
 func initReportLine(took time.Duration, status, failure string) string {
-	line := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: init\tStatus: %s", milliseconds(took), status)
+	line := fmt.Sprintf(initReport+" Init Duration: %.2f ms\tPhase: init\tStatus: %s", milliseconds(took), status)
 	if failure != "" {
 		line += "\tError Type: " + failure
 	}

@@ -32,8 +32,9 @@ func newDevCommand(app *app) *cobra.Command {
 		Use: "dev", Short: "Run for development: buckets, reload, and each event's way in a line", Args: noArguments,
 		Long: `Runs the configuration as "sluice up" does, and beyond that:
 buckets whose endpoint is on this machine, where nothing listens, are served from
-a folder in the bus's; the file is taken over whenever it changes, and the old one
-goes on when it has problems; and each event's way is shown in a line.`,
+a folder in the bus's; the file, and the code of functions, are taken over whenever
+they change, and the old ones go on when there are problems; and each event's way
+is shown in a line.`,
 		Example: "  sluice dev\n  sluice dev -c examples/upload/sluice.yaml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return app.dev(cmd.Context(), &flags) },
 	}
@@ -77,6 +78,8 @@ func (a *app) dev(ctx context.Context, flags *devFlags) error {
 		case <-running.Ready():
 		}
 		out.print(banner(out.paint, file, flags, running, buckets))
+		stopFunctions := background(ctx, func(ctx context.Context) { watchFunctions(ctx, running, out) })
+		defer stopFunctions()
 		a.watch(ctx, flags.config, before, func() { a.devReload(ctx, running, flags.config, buckets, out) })
 	})
 	defer stopWatch()

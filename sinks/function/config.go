@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -135,6 +136,14 @@ func (c *Config) findCode() error {
 	}
 	c.source = source
 	return err
+}
+
+// path is the handler, absolute.
+func (c *Config) path() string {
+	if filepath.IsAbs(c.Handler) {
+		return c.Handler
+	}
+	return filepath.Join(c.dir, c.Handler)
 }
 
 func (c *Config) validateEnvironment() error {

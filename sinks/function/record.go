@@ -14,11 +14,11 @@ import (
 	"sluice/sinks"
 )
 
-// The first words of errors, and what the service calls them.
-const (
-	unhandled = "Unhandled"
-	handled   = "Handled"
-)
+// unhandled is what the service calls errors of functions.
+const unhandled = "Unhandled"
+
+// requestWords stand between a request id and what has become of it.
+const requestWords = " Error: "
 
 // recordSlack is what is left of an event's size for the count of hops.
 const recordSlack = 64
@@ -81,17 +81,15 @@ func tellError(in *aws.RecordInput, text string) {
 		Message string `json:"errorMessage"`
 	}
 	payload.Message = text
-	for _, kind := range []string{unhandled, handled} {
-		if rest, found := strings.CutPrefix(text, kind+": "); found {
-			in.Status, in.FunctionError, text = http.StatusOK, kind, rest
-		}
-	}
-	kind, rest, found := strings.Cut(text, ": ")
-	if slices.Contains([]string{functions.TypeTimeout, functions.TypeExit, functions.TypeOutOfMemory, functions.TypeTooLarge}, kind) {
+	rest, reported := strings.CutPrefix(text, unhandled+": ")
+	kind, message, _ := strings.Cut(rest, ": ")
+	own := slices.Contains([]string{functions.TypeTimeout, functions.TypeExit, functions.TypeOutOfMemory, functions.TypeTooLarge}, kind)
+	if reported || own {
 		in.Status, in.FunctionError = http.StatusOK, unhandled
+		payload.Type, payload.Message = kind, unquote(message)
 	}
-	if in.Status != 0 && found {
-		payload.Type, payload.Message = kind, unquote(rest)
+	if own {
+		payload.Message = "RequestId: " + in.RequestID + requestWords + payload.Message
 	}
 	in.Response, _ = json.Marshal(payload) //nolint:errchkjson // two texts
 }

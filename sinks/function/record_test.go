@@ -31,13 +31,13 @@ func TestRecord(t *testing.T) {
 			sinks.End{Failed: true, Error: `Unhandled: TypeError: "x is \"y\""`},
 			head + `"RetriesExhausted",` + mid + `"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"responsePayload":{"errorType":"TypeError","errorMessage":"x is \"y\""}}`,
 		},
-		"handled, and cut": {
-			sinks.End{Failed: true, Error: `Handled: TypeError: "x…`},
-			head + `"RetriesExhausted",` + mid + `"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Handled"},"responsePayload":{"errorType":"TypeError","errorMessage":"x…"}}`,
+		"cut": {
+			sinks.End{Failed: true, Error: `Unhandled: TypeError: "x…`},
+			head + `"RetriesExhausted",` + mid + `"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"responsePayload":{"errorType":"TypeError","errorMessage":"x…"}}`,
 		},
 		"timeout": {
 			sinks.End{Failed: true, Error: `Sandbox.Timedout: "Task timed out after 1.00 seconds"`},
-			head + `"RetriesExhausted",` + mid + `"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"responsePayload":{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 1.00 seconds"}}`,
+			head + `"RetriesExhausted",` + mid + `"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"responsePayload":{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 973cfb5c-063a-5181-b00c-fb0cee434af5 Error: Task timed out after 1.00 seconds"}}`,
 		},
 		"never begun": {
 			sinks.End{Failed: true, Expired: true, Error: "the function is at its concurrency"},

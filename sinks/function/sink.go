@@ -36,6 +36,7 @@ type sink struct {
 	shape   aws.Shape
 	replies bool
 	maxHops int
+	maxWait time.Duration
 }
 
 var _ sinks.Closer = (*sink)(nil)
@@ -49,7 +50,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the function %q: %w", env.Name, err)
 	}
-	return &sink{workers: workers, shape: c.Shape, replies: c.Replies(), maxHops: c.MaxHops}, nil
+	return &sink{workers: workers, shape: c.Shape, replies: c.Replies(), maxHops: c.MaxHops, maxWait: maxWait}, nil
 }
 
 // Close ends all workers.
@@ -99,7 +100,7 @@ func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery)
 // call makes one invocation, in the name of a delivery.
 func (s *sink) call(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery, payload []byte) (sinks.Response, error) {
 	result, err := s.Invoke(ctx, functions.Invocation{
-		RequestID: RequestID(d), Payload: payload, MaxWait: maxWait,
+		RequestID: RequestID(d), Payload: payload, MaxWait: s.maxWait,
 		TraceID: traceID(d.Event), ClientContext: clientContext(a, d),
 	})
 	response := sinks.Response{Body: result.Payload, ContentType: result.ContentType}
@@ -136,17 +137,20 @@ func verdict(ctx context.Context, err error) error {
 	return err
 }
 
-// failed says what kind of failure it was with its first word: Unhandled or
-// Handled for what the function itself has reported, else the service's type.
+// failed says what kind of failure it was with its first words: Unhandled and
+// the type for what the function itself has reported, as the service calls it,
+// else the service's own type. The request id is left out, so that letters of the
+// same error are one group.
 func failed(e *functions.FunctionError) error {
 	kind := ""
 	if e.Outcome == functions.OutcomeError {
 		kind = unhandled + ": "
-		if e.Handled {
-			kind = handled + ": "
-		}
 	}
-	return fmt.Errorf("%s%s: %s", kind, e.Type, strconv.Quote(e.Message))
+	_, message, found := strings.Cut(e.Message, requestWords)
+	if !found || !strings.HasPrefix(e.Message, "RequestId: ") {
+		message = e.Message
+	}
+	return fmt.Errorf("%s%s: %s", kind, e.Type, strconv.Quote(message))
 }
 
 var errReported = errors.New("the function has reported it as failed (batchItemFailures)")

@@ -57,7 +57,7 @@ func newWorkers(c *Config, name string, host functions.Host, logger *slog.Logger
 		refresh: make(chan chan error), cancel: cancel, ended: make(chan struct{}), made: make(chan struct{}),
 	}
 	if c.Image == "" {
-		w.program.Watch = []string{filepath.Dir(filepath.Join(c.dir, c.Handler))}
+		w.program.Watch = []string{filepath.Dir(c.path())}
 	}
 	go func() {
 		defer close(w.ended)
@@ -205,8 +205,13 @@ func (w *workers) Refresh(ctx context.Context) error {
 	}
 }
 
-// Fingerprint changes whenever the files of the program do.
+// Fingerprint changes whenever the files of the program do. It waits for the
+// first program.
 func (w *workers) Fingerprint() string {
+	select {
+	case <-w.made:
+	case <-w.ended:
+	}
 	w.mu.Lock()
 	program := w.program
 	w.mu.Unlock()

@@ -27,7 +27,8 @@ const (
 	Succeed Behaviour = iota
 	// Fail answers that it has failed, in a way that may pass.
 	Fail
-	// Refuse answers in a way that says: never again.
+	// Refuse answers in a way that says: never again. A protocol that cannot say
+	// so has Fixture.CannotRefuse.
 	Refuse
 	// Hang takes the delivery and answers only after it was told to behave
 	// otherwise, or when the test ends.
@@ -80,6 +81,8 @@ type Fixture struct {
 	Replying func(t *testing.T) sinks.Sink
 	// CannotLeave is set when no worker can say that it is gone.
 	CannotLeave bool
+	// CannotRefuse is set when no worker can say that a delivery never will do.
+	CannotRefuse bool
 }
 
 // patience is how long anything may take that should be done at once.
@@ -94,7 +97,6 @@ func Exercise(t *testing.T, f Fixture) {
 	}{
 		{"delivers the whole event", delivers},
 		{"a failure may be tried again", failureIsTriedAgain},
-		{"a refusal is permanent", refusalIsPermanent},
 		{"a broken answer may be tried again", brokenAnswer},
 		{"nobody there may be tried again", nobodyThere},
 		{"ends with its deadline", endsWithDeadline},
@@ -122,6 +124,13 @@ func optional(t *testing.T, f Fixture) {
 		t.Run("a worker that is gone", func(t *testing.T) {
 			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
 			gone(t, b)
+			b.close(t)
+		})
+	}
+	if !f.CannotRefuse {
+		t.Run("a refusal is permanent", func(t *testing.T) {
+			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
+			refusalIsPermanent(t, b)
 			b.close(t)
 		})
 	}
@@ -350,7 +359,7 @@ func cancelledBefore(t *testing.T, b *bench) {
 
 func oneRequest(t *testing.T, b *bench) {
 	t.Helper()
-	for i, behaviour := range []Behaviour{Succeed, Fail, Refuse, Break, Succeed} {
+	for i, behaviour := range []Behaviour{Succeed, Fail, Fail, Break, Succeed} {
 		b.worker.Behave(behaviour)
 		err := b.deliver(t, attempt(1, i))
 		if (err == nil) != (behaviour == Succeed) {
