@@ -106,6 +106,7 @@ func (c *container) follow(life context.Context, attached client.ContainerAttach
 	defer close(c.done)
 	defer c.giveUp()
 	defer func() { _ = output.Close() }()
+	defer attached.Close()
 	defer context.AfterFunc(life, attached.Close)()
 	w := &noting{output, c}
 	_, _ = stdcopy.StdCopy(w, w, attached.Reader) // what has failed, ended tells as well

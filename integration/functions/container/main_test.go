@@ -60,6 +60,7 @@ func suite(t *testing.T, e *engine.Engine) {
 		{"exit", exit},
 		{"many", many},
 		{"idle", idle},
+		{"farewell", farewell},
 		{"bad starts", badStarts},
 		{"images", func(t *testing.T, e *engine.Engine) { t.Helper(); images(t, e, program) }},
 		{"pulled", func(t *testing.T, e *engine.Engine) { t.Helper(); pulled(t, e, program) }},

@@ -218,6 +218,16 @@ func idle(t *testing.T, e *engine.Engine) {
 	f.must(`{"do":"echo"}`, nil)
 }
 
+// A function that wants to hear of its end is told, and has time for it.
+func farewell(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	f := open(t, e, func(s *functions.Spec, c *container.Spec) {
+		s.Idle, c.Command = 300*time.Millisecond, []string{"farewell"}
+	})
+	f.must(`{"do":"echo"}`, nil)
+	eventually(t, "it has said farewell", func() bool { return f.printed() == "farewell\n" })
+}
+
 // A container that cannot be started says why, and is no failure of the
 // function.
 func badStarts(t *testing.T, e *engine.Engine) {

@@ -42,6 +42,9 @@ func main() {
 		fmt.Println("nothing to do")
 		os.Exit(3)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "farewell" {
+		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() { fmt.Println("farewell") }))
+	}
 	lambda.Start(handle)
 }
 
