@@ -175,8 +175,8 @@ func TestProgram(t *testing.T) {
 		"python3": `{"path":"` + python + `","version":"3.9.1","prefixes":["/p","/p"]}`,
 	})
 	for _, c := range []struct{ handler, command, root, task string }{
-		{"functions/thumb.mjs", node + " --max-old-space-size=115 S/main.mjs D/functions/thumb.mjs handler", "functions", "thumb.handler"},
-		{"functions/thumb.api.get", node + " --max-old-space-size=115 S/main.mjs D/functions/thumb.mjs api.get", ".", "functions/thumb.api.get"},
+		{"functions/thumb.mjs", node + " --max-old-space-size=115 --max-semi-space-size=6 S/main.mjs D/functions/thumb.mjs handler", "functions", "thumb.handler"},
+		{"functions/thumb.api.get", node + " --max-old-space-size=115 --max-semi-space-size=6 S/main.mjs D/functions/thumb.mjs api.get", ".", "functions/thumb.api.get"},
 		{"functions/app.py", python + " S/main.py app handler,lambda_handler D/functions", "functions", "app.handler"},
 		{"functions/app.run", python + " S/main.py functions/app run D D/functions", ".", "functions/app.run"},
 		{"functions.pkg.deep.run", python + " S/main.py functions/pkg/deep run D D/functions/pkg", ".", "functions.pkg.deep.run"},

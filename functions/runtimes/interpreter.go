@@ -85,11 +85,22 @@ func (s Source) node(ctx context.Context, p Program, scratch string) (Program, e
 		return Program{}, err
 	}
 	p.Command = []string{found.Path}
-	if s.options.Memory > 0 {
-		p.Command = append(p.Command, "--max-old-space-size="+strconv.FormatInt(max(16, s.options.Memory*9/10>>20), 10))
-	}
+	p.Command = append(p.Command, heapFlags(s.options.Memory)...)
 	p.Command = append(p.Command, filepath.Join(dir, "main.mjs"), s.file, s.export)
 	return s.withBootstrap(p, dir, found), nil
+}
+
+// heapFlags keep Node's heap below nine tenths of the memory, and the part of it
+// for what is new at a twentieth, as the service does: Node's own choice follows
+// the memory of the machine.
+func heapFlags(memory int64) []string {
+	if memory <= 0 {
+		return nil
+	}
+	return []string{
+		"--max-old-space-size=" + strconv.FormatInt(max(16, memory*9/10>>20), 10),
+		"--max-semi-space-size=" + strconv.FormatInt(max(1, memory/20>>20), 10),
+	}
 }
 
 // python makes the program of a Python function. Modules are looked for in the
