@@ -207,6 +207,18 @@ func TestRabbitMQWithoutProperties(t *testing.T) {
 	}
 }
 
+// Tables and lists among the headers of a message are kept; strings are bytes
+// wherever they stand.
+func TestRabbitMQHeaders(t *testing.T) {
+	p := encode(t, aws.ShapeAWS, aws.Options{}, made("amqp.message", "amqp://broker/jobs", map[string]any{
+		"headers": `{"x-death":[{"count":2,"queue":"a"}],"on":true,"none":null,"n":1.50}`,
+	}, "", "x"))
+	const want = `"headers":{"n":1.50,"none":null,"on":true,"x-death":[{"count":2,"queue":{"bytes":[97]}}]}`
+	if !strings.Contains(string(p.JSON), want) {
+		t.Errorf("%s\nwant %s", p.JSON, want)
+	}
+}
+
 func TestBatches(t *testing.T) {
 	a, b := made("kafka.record", "kafka://k/orders", map[string]any{"sequence": "1", "shard": int32(0)}, "", "a"),
 		made("kafka.record", "kafka://k/orders", map[string]any{"sequence": "2", "shard": int32(1)}, "", "b")
@@ -284,7 +296,11 @@ func TestTooLarge(t *testing.T) {
 	e := made("sqs.message", "sqs://q", nil, "", strings.Repeat("x", 6<<20))
 	var large *aws.TooLargeError
 	_, err := aws.Encode(aws.ShapeAWS, []*event.Event{e}, aws.Options{})
-	if !errors.As(err, &large) || large.Max != 6291556 || large.Size < 6<<20 {
+	if !errors.As(err, &large) || large.Max != 6291556 || large.Size < 6<<20 || !strings.HasPrefix(err.Error(), "the event makes a payload of 62") {
+		t.Errorf("%v", err)
+	}
+	_, err = aws.Encode(aws.ShapeData, []*event.Event{sample(), sample()}, aws.Options{Batch: true, MaxPayload: 20})
+	if !errors.As(err, &large) || err.Error() != "2 events make a payload of 35 bytes, and a function takes at most 20" {
 		t.Errorf("%v", err)
 	}
 	if _, err := aws.Encode(aws.ShapeAWS, []*event.Event{e}, aws.Options{MaxPayload: 7 << 20}); err != nil {

@@ -15,11 +15,11 @@ type TooLargeError struct {
 }
 
 func (e *TooLargeError) Error() string {
-	what := "the event"
+	what := "the event makes"
 	if e.Events > 1 {
-		what = strconv.Itoa(e.Events) + " events"
+		what = strconv.Itoa(e.Events) + " events make"
 	}
-	return fmt.Sprintf("%s make a payload of %d bytes, and a function takes at most %d", what, e.Size, e.Max)
+	return fmt.Sprintf("%s a payload of %d bytes, and a function takes at most %d", what, e.Size, e.Max)
 }
 
 // A MixedError is a batch of events whose shapes do not fit into one payload.

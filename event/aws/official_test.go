@@ -333,3 +333,33 @@ func TestFormats(t *testing.T) {
 		}
 	}
 }
+
+// Every kind of attribute value of the published sample goes through as it is.
+func TestAttributeValues(t *testing.T) {
+	var sample struct {
+		Records []struct {
+			DynamoDB map[string]json.RawMessage `json:"dynamodb"`
+		}
+	}
+	if err := json.Unmarshal(read(t, published(t), "dynamodb-event.json"), &sample); err != nil {
+		t.Fatal(err)
+	}
+	for i, record := range sample.Records {
+		data, err := json.Marshal(record.DynamoDB)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := made("dynamodb.insert", "dynamodb://Example-Table", map[string]any{"sequence": "1405400000000002063282832"}, "application/json", string(data))
+		var got struct {
+			Records []struct {
+				DynamoDB json.RawMessage `json:"dynamodb"`
+			}
+		}
+		if err := json.Unmarshal(encode(t, aws.ShapeAWS, aws.Options{}, e).JSON, &got); err != nil {
+			t.Fatal(err)
+		}
+		if g, w := paths(t, got.Records[0].DynamoDB), paths(t, data); !maps.Equal(g, w) {
+			t.Errorf("record %d: %v\nwant %v", i, g, w)
+		}
+	}
+}
