@@ -111,7 +111,21 @@ func (c *container) follow(life context.Context, attached client.ContainerAttach
 	w := &noting{output, c}
 	_, _ = stdcopy.StdCopy(w, w, attached.Reader) // what has failed, ended tells as well
 	c.exit.Status = awaitEnd(ended)
+	if c.exit.Status == killed {
+		c.exit.OutOfMemory = c.outOfMemory(life)
+	}
 }
+
+// outOfMemory asks why a container was killed. The engine may have forgotten it.
+func (c *container) outOfMemory(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	found, err := c.engine.client.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+	return err == nil && found.Container.State != nil && found.Container.State.OOMKilled
+}
+
+// killed is the status of what was ended by SIGKILL.
+const killed = "signal: killed"
 
 // awaitEnd returns how a container has ended. One answer always comes, and the
 // client's goroutine waits until it is taken.
@@ -120,7 +134,7 @@ func awaitEnd(ended client.ContainerWaitResult) string {
 	case end := <-ended.Result:
 		return status(end.StatusCode)
 	case <-ended.Error: // the engine has gone, and its containers with it
-		return "signal: killed"
+		return killed
 	}
 }
 

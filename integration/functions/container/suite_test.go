@@ -170,6 +170,7 @@ func memory(t *testing.T, e *engine.Engine) {
 	if !errors.As(err, &failed) || failed.Outcome != functions.OutcomeExit || !strings.Contains(failed.Message, "signal: killed") {
 		t.Errorf("%v", err)
 	}
+	t.Logf("it was told as %s", failed.Type)
 	f.must(`{"do":"echo"}`, nil)
 }
 
