@@ -47,6 +47,7 @@ type File struct {
 	Bus    Bus
 	Ingest Ingest
 	Admin  Admin
+	Logs   Logs
 	// Egress is how far the connections of sinks may go that do not say so
 	// themselves: "any" or "public". Default: any.
 	Egress    string
@@ -108,6 +109,8 @@ type Ingest struct {
 	HeaderTimeout Duration `yaml:"header_timeout"`
 	// BodyTimeout bounds the time for the body of a request. Default: 30s.
 	BodyTimeout Duration `yaml:"body_timeout"`
+	// Invoke is the Invoke API.
+	Invoke InvokeAPI `yaml:"invoke"`
 }
 
 // Admin is the listener of health, metrics and the API.

@@ -108,6 +108,7 @@ func (r *reader) root(n *Node) {
 		Bus       raw `yaml:"bus"`
 		Ingest    raw `yaml:"ingest"`
 		Admin     raw `yaml:"admin"`
+		Logs      raw `yaml:"logs"`
 		Egress    raw `yaml:"egress"`
 		Sources   raw `yaml:"sources"`
 		Functions raw `yaml:"functions"`
@@ -124,11 +125,12 @@ func (r *reader) root(n *Node) {
 	functions := r.named(n.part("functions", top), "function")
 	triggers := r.named(n.part("triggers", top), "trigger")
 	r.sourceNames, r.functionNames, r.triggerNames = names(sources), names(functions), names(triggers)
-	if keys.Sources.node == nil && !r.meant(part{n, top}, "sources") {
-		r.c.problem(Pos{}, nil, "there are no sources: add at least one below the key sources")
+	if keys.Sources.node == nil && keys.Functions.node == nil && !r.meant(part{n, top}, "sources") {
+		r.c.problem(Pos{}, nil, "there are no sources: add at least one below the key sources, or functions to invoke below the key functions")
 	}
 	r.sources(sources)
 	r.functions(functions)
+	r.invoked(n.part("ingest", top))
 	r.triggers(triggers)
 	r.tests(n.part("tests", top))
 }
@@ -166,19 +168,20 @@ func names(parts []part) *nameSet {
 	return names
 }
 
-// settings reads what is not named: bus, ingest and admin.
+// settings reads what is not named: bus, ingest, admin and logs.
 func (r *reader) settings(n *Node, top *path) {
 	f := r.file
-	f.Bus, f.Ingest, f.Admin = defaultBus(), defaultIngest(), Admin{Listen: defaultAdmin}
+	f.Bus, f.Ingest, f.Admin, f.Logs = defaultBus(), defaultIngest(), Admin{Listen: defaultAdmin}, defaultLogs()
 	for _, setting := range []struct {
 		key  string
 		into Section
-	}{{"bus", &f.Bus}, {"ingest", &f.Ingest}, {"admin", &f.Admin}} {
+	}{{"bus", &f.Bus}, {"ingest", &f.Ingest}, {"admin", &f.Admin}, {"logs", &f.Logs}} {
 		if p := n.part(setting.key, top); p.node != nil {
 			r.section(p.node, setting.into, p.at)
 		}
 	}
 	f.Bus.resolve(f.Dir)
+	f.Logs.resolve(f.Dir, &f.Bus)
 	if p := n.part("admin", top); p.node != nil && samePort(f.Ingest.Listen, f.Admin.Listen) {
 		r.c.problem(p.node.At("listen"), p.at.sub("listen", Pos{}), fmt.Sprintf("ingest listens on %s already: take another port", quoteShort(f.Ingest.Listen)))
 	}

@@ -67,7 +67,8 @@ triggers:
 `
 	settings := `bus: {dir: ./data, replicas: 1, prefix: sluice, max_bytes: 10GiB, max_age: 7d, max_event: 1MiB, max_large: 10GiB, min_free: 256MiB}
 ingest: {listen: "127.0.0.1:4800", unsafe_no_auth: false, max_connections: 4096, max_connections_per_address: 1024, header_timeout: 5s, body_timeout: 30s}
-admin: {listen: "127.0.0.1:4801", unsafe_no_auth: false}`
+admin: {listen: "127.0.0.1:4801", unsafe_no_auth: false}
+logs: {dir: data/functions, max_bytes: 64MiB, max_age: 7d}`
 	limits := `, concurrency: 10, timeout: 30s, retry: {attempts: 5, initial: 1s, max: 5m, max_age: 24h}`
 	short := accept(t, write(t, strings.Replace(body, "%s", "", 1)), nil)
 	long := accept(t, write(t, settings+strings.Replace(body, "%s", limits, 1)), nil)
@@ -75,7 +76,7 @@ admin: {listen: "127.0.0.1:4801", unsafe_no_auth: false}`
 		t.Errorf("the folder is %s, not %s", short.Bus.Dir, want)
 	}
 	for _, file := range []*File{short, long} {
-		file.Bus.Dir = strings.TrimPrefix(file.Bus.Dir, file.Dir)
+		file.Bus.Dir, file.Logs.Dir = strings.TrimPrefix(file.Bus.Dir, file.Dir), strings.TrimPrefix(file.Logs.Dir, file.Dir)
 		file.Path, file.Dir = "", ""
 		file.Sources[0].Pos, file.Functions[0].Pos, file.Triggers[0].Pos = Pos{}, Pos{}, Pos{}
 	}

@@ -106,7 +106,7 @@ const (
 
 // Validate checks the listener of HTTP sources.
 func (i *Ingest) Validate() error {
-	all := []error{validateListen(i.Listen)}
+	all := []error{validateListen(i.Listen), i.Invoke.validate(i.Listen)}
 	for _, limit := range []struct {
 		key   string
 		found int

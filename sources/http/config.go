@@ -120,8 +120,16 @@ func checkPath(key, p string) error {
 	case path.Clean(p) != p:
 		return config.Invalid(key, "%q: write it as %q", p, path.Clean(p))
 	}
+	for _, taken := range reservedPaths {
+		if strings.HasPrefix(p+"/", taken) {
+			return config.Invalid(key, "%q: what is below %s is for the Invoke API: choose another path", p, taken)
+		}
+	}
 	return nil
 }
+
+// reservedPaths are those of the Invoke API, in all versions that AWS has.
+var reservedPaths = []string{"/2015-03-31/functions/", "/2014-11-13/functions/", "/2021-11-15/functions/"}
 
 // A permitter is a Mux that can tell before Run whether a source may be
 // mounted.

@@ -64,6 +64,8 @@ func TestConfigProblems(t *testing.T) {
 				`headers[4]: "x-forwarded-user" is taken away from every request before anything is read: remove it`,
 		},
 		{"star", func(c *sourcehttp.Config) { c.Path = "/hooks/*" }, ""},
+		{"invoke API", func(c *sourcehttp.Config) { c.Path = "/2015-03-31/functions/thumb/invocations" }, `path: "/2015-03-31/functions/thumb/invocations": what is below /2015-03-31/functions/ is for the Invoke API: choose another path`},
+		{"all of the invoke API", func(c *sourcehttp.Config) { c.Path = "/2015-03-31/functions/*" }, `path: "/2015-03-31/functions/*": what is below /2015-03-31/functions/ is for the Invoke API: choose another path`},
 		{"star within", func(c *sourcehttp.Config) { c.Path = "/*/hooks" }, `path: "/*/hooks": a * stands for everything below, at the end only: /hooks/*`},
 		{"star in a name", func(c *sourcehttp.Config) { c.Path = "/hooks*" }, `path: "/hooks*": a * stands for everything below, at the end only: /hooks/*`},
 		{
