@@ -5,13 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		lambda.Start(work) // the test binary is a function's worker too; it does not return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // A ranCommand is what a command line has left behind.
 type ranCommand struct {

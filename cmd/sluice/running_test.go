@@ -42,6 +42,7 @@ func (b *lockedBuffer) String() string {
 type installation struct {
 	t      *testing.T
 	path   string
+	text   string // of the file
 	server string // of the admin listener
 	ingest string
 	got    atomic.Int64
@@ -103,6 +104,7 @@ func install(t *testing.T, command string, change func(string) string) *installa
 
 func (in *installation) write(text string) {
 	in.t.Helper()
+	in.text = text
 	if err := os.WriteFile(in.path, []byte(text), 0o600); err != nil {
 		in.t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -64,9 +63,6 @@ func (f *tailFlags) query(now time.Time) (url.Values, error) {
 	return query, nil
 }
 
-// retryTail is how long tail waits before it asks a service again that has gone.
-const retryTail = time.Second
-
 // tail prints until it is interrupted, which is no failure.
 func tail(ctx context.Context, q *question, flags *tailFlags) error {
 	query, err := flags.query(time.Now())
@@ -74,27 +70,7 @@ func tail(ctx context.Context, q *question, flags *tailFlags) error {
 		return err
 	}
 	show := printTail(q)
-	connected, away := false, false
-	for {
-		err := q.client.Tail(ctx, query, show)
-		switch {
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // to be interrupted is how it ends
-		case errors.Is(err, admin.ErrStreamEnded):
-			connected, away = true, false
-		case !errors.Is(err, admin.ErrUnreachable) || !connected:
-			return err
-		}
-		if !away {
-			_, _ = fmt.Fprintln(q.app.stderr, "sluice: the service has gone; waiting for it")
-			away = true
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retryTail):
-		}
-	}
+	return followStream(ctx, q, func() error { return q.client.Tail(ctx, query, show) })
 }
 
 // printTail returns what prints one line.

@@ -29,6 +29,8 @@ const (
 const (
 	// writeTime is how long a caller may take to read an answer.
 	writeTime = 30 * time.Second
+	// roomTime is how long an invocation waits for room before it is throttled.
+	roomTime = 5 * time.Second
 	// storeTime is how long an asynchronous invocation may take to be stored.
 	storeTime = 15 * time.Second
 )
@@ -56,7 +58,7 @@ type Options struct {
 	Keys []Key
 	// Open lets everybody invoke everything, without a signature.
 	Open bool
-	// Region is that of the functions' ARNs.
+	// Region is that of the functions' ARNs; functions.DefaultRegion.
 	Region string
 	Logger *slog.Logger
 	// Now is the clock; nil for the system's.
@@ -67,18 +69,25 @@ type Options struct {
 type API struct {
 	options Options
 	keys    atomic.Pointer[keys]
+	cancel  context.CancelFunc // of what is under way
+	// onCancel calls its argument when cancel is called, unless what it returns is.
+	onCancel func(func()) (forget func() bool)
 
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup
 }
 
-// New makes an API.
-func New(options Options) *API {
+// New makes an API. It is to be closed, and goes on when ctx ends.
+func New(ctx context.Context, options Options) *API {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	a := &API{options: options}
+	if options.Region == "" {
+		options.Region = functions.DefaultRegion
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a := &API{options: options, cancel: cancel, onCancel: func(f func()) func() bool { return context.AfterFunc(ctx, f) }}
 	a.SetKeys(options.Keys)
 	return a
 }
@@ -96,13 +105,16 @@ func (a *API) SetKeys(all []Key) {
 // Authenticated tells that nobody is served without a signature.
 func (a *API) Authenticated() bool { return !a.options.Open }
 
-// Close takes no more requests, and waits for the invocations under way: they
-// go on when their callers have gone.
-func (a *API) Close() {
+// Close takes no more requests, and waits for the invocations under way, which go
+// on when their callers have gone. After so long they are canceled.
+func (a *API) Close(within time.Duration) {
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()
+	late := time.AfterFunc(within, a.cancel)
+	defer late.Stop()
 	a.running.Wait()
+	a.cancel()
 }
 
 // enter tells whether requests are taken; then running.Done must be called.
@@ -133,9 +145,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		failed.write(w)
 		return
 	}
-	call.in.RequestID = id
+	call.in.RequestID, call.in.MaxWait = id, roomTime
 	// What was asked for is done, also when the caller does not wait for it.
-	ctx := context.WithoutCancel(r.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	defer a.onCancel(cancel)()
 	switch call.kind {
 	case dryRun:
 		w.WriteHeader(http.StatusNoContent)

@@ -64,11 +64,11 @@ func serve(tb testing.TB, b *backend, change ...func(*invokeapi.Options)) (strin
 	for _, f := range change {
 		f(&options)
 	}
-	api := invokeapi.New(options)
+	api := invokeapi.New(tb.Context(), options)
 	server := httptest.NewServer(api)
 	tb.Cleanup(func() {
 		server.Close()
-		api.Close()
+		api.Close(20 * time.Second)
 	})
 	return server.URL, api
 }

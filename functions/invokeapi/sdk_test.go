@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -58,7 +59,7 @@ func TestInvocations(t *testing.T) {
 	if log, err := base64.StdEncoding.DecodeString(aws.ToString(got.LogResult)); err != nil || string(log) != "START\nEND\n" {
 		t.Errorf("log %q, %v", log, err)
 	}
-	if string(given.Payload) != "{}" || given.ClientContext != `{"custom":{"a":"b"}}` || len(given.RequestID) != 36 || given.MaxWait != 0 {
+	if string(given.Payload) != "{}" || given.ClientContext != `{"custom":{"a":"b"}}` || len(given.RequestID) != 36 || given.MaxWait != 5*time.Second {
 		t.Errorf("the function was given %+v", given)
 	}
 }
@@ -230,14 +231,35 @@ func TestTheCallerGoes(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the invocation's context has ended: %v", err)
 	}
-	api.Close()
+	api.Close(20 * time.Second)
 	if _, err := client(t, url).Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("thumb")}); err == nil || !strings.Contains(err.Error(), "ServiceException") {
 		t.Errorf("when it is closed: %v", err)
 	}
 }
 
+// TestCloseCancels what does not end by itself.
+func TestCloseCancels(t *testing.T) {
+	begun := make(chan struct{})
+	url, api := serve(t, &backend{invoke: func(ctx context.Context, _ functions.Invocation) (functions.Result, error) {
+		close(begun)
+		<-ctx.Done()
+		return functions.Result{}, ctx.Err()
+	}})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := client(t, url).Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("thumb")})
+		answered <- err
+	}()
+	<-begun
+	api.Close(time.Millisecond)
+	if err := <-answered; err == nil || !strings.Contains(err.Error(), "ServiceException") {
+		t.Errorf("found %v", err)
+	}
+}
+
 func ExampleAPI() {
-	api := invokeapi.New(invokeapi.Options{Open: true})
+	api := invokeapi.New(context.Background(), invokeapi.Options{Open: true})
+	defer api.Close(time.Second)
 	fmt.Println(invokeapi.Paths, api.Authenticated())
 	// Output: [/2015-03-31/functions/*] false
 }

@@ -96,6 +96,10 @@ func (c *Config) Locate(dir string) { c.dir = dir }
 // Batches tells that it is as the trigger says.
 func (c *Config) Batches() config.Batching { return config.MayBatch }
 
+// FoundRuntime returns what runs the code that was found: node, python, go or
+// custom.
+func (c *Config) FoundRuntime() string { return c.source.Runtime() }
+
 // Limits returns how many attempts may be under way, and how long one may take:
 // it waits for the program and for room, for a worker to start, and for the
 // invocation.
@@ -195,6 +199,21 @@ func within[T interface {
 		return nil
 	}
 	return config.Invalid(key, "expected %s to %s, found %s", least, most, found)
+}
+
+// Alone returns the configuration for a single invocation, with an environment
+// over its own.
+func (c *Config) Alone(environment map[string]string) *Config {
+	alone := *c
+	alone.Concurrency, alone.PerWorker, alone.Provisioned = 1, 1, 0
+	alone.Environment = maps.Clone(c.Environment)
+	if alone.Environment == nil {
+		alone.Environment = map[string]config.Secret{}
+	}
+	for key, value := range environment {
+		alone.Environment[key] = config.NewSecret(value)
+	}
+	return &alone
 }
 
 // Sink builds the sink. It prepares the program in the background, and is to be

@@ -229,6 +229,17 @@ func (w *workers) Health() error {
 	return pool.Stats().Err
 }
 
+// Stats returns how the pool stands.
+func (w *workers) Stats() functions.Stats {
+	w.mu.Lock()
+	pool := w.pool
+	w.mu.Unlock()
+	if pool == nil {
+		return functions.Stats{}
+	}
+	return pool.Stats()
+}
+
 // close ends all workers.
 func (w *workers) close() error {
 	w.cancel()

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -246,56 +245,6 @@ func (c *Client) Ready(ctx context.Context) (Readiness, error) {
 		return ready, problemIn(answer)
 	}
 	return ready, decodeAnswer(answer, &ready)
-}
-
-// Tail calls fn with each event until ctx ends, fn fails, or the stream does:
-// then it returns ErrStreamEnded, wrapped, and may be called again with the same
-// query, whose from is moved on so that nothing is missed. The query is that of
-// the API: source, trigger, type, from, pattern.
-func (c *Client) Tail(ctx context.Context, query url.Values, fn func(*TailLine) error) error {
-	at := c.path("tail")
-	at.RawQuery = query.Encode()
-	answer, err := c.send(ctx, http.MethodGet, at.String(), nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return problemIn(answer)
-	}
-	if from := answer.Header.Get(headerFrom); from != "" {
-		query.Set("from", from)
-	}
-	lines := bufio.NewReaderSize(answer.Body, 64<<10)
-	for {
-		text, err := lines.ReadBytes('\n')
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrStreamEnded, err)
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
-		sequence, err := tailLine(text, fn)
-		if err != nil {
-			return err
-		}
-		query.Set("from", strconv.FormatUint(sequence+1, 10))
-	}
-}
-
-// tailLine gives one line to fn and returns its sequence.
-func tailLine(text []byte, fn func(*TailLine) error) (uint64, error) {
-	var line TailLine
-	if err := json.Unmarshal(text, &line); err != nil {
-		return 0, fmt.Errorf("the server's stream cannot be read: %w", err)
-	}
-	if line.Sequence == 0 && line.Problem != "" {
-		return 0, fmt.Errorf("the server has ended the stream: %s", line.Problem)
-	}
-	return line.Sequence, fn(&line)
 }
 
 // path returns the URL of a part of the API. Its segments are escaped.

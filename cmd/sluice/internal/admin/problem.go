@@ -67,7 +67,7 @@ func isInvalid(err error) bool {
 
 func writeProblem(w http.ResponseWriter, err error) {
 	problem := problemOf(err)
-	if problem.Status == http.StatusServiceUnavailable {
+	if problem.Status == http.StatusServiceUnavailable || problem.Status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, problem.Status, problemMedia, problem)

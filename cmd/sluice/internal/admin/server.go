@@ -23,6 +23,7 @@ import (
 	"sluice/config"
 	"sluice/dlq"
 	"sluice/event"
+	"sluice/functions/logs"
 	"sluice/router"
 	"sluice/router/pattern"
 )
@@ -91,6 +92,8 @@ type Options struct {
 	Checks        func(ctx context.Context) []Check
 	Sources       func() []Source
 	Subscriptions func() []Subscription
+	Functions     Functions
+	Logs          *logs.Store // of functions
 	// Now is the clock; nil for the system's.
 	Now func() time.Time
 }
@@ -168,25 +171,29 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	for route, serve := range map[string]func(http.ResponseWriter, *http.Request) (any, error){
-		"GET /api/v1/triggers":                s.triggers,
-		"POST /api/v1/triggers/{name}/pause":  s.pause,
-		"POST /api/v1/triggers/{name}/resume": s.resume,
-		"GET /api/v1/sources":                 s.sources,
-		"GET /api/v1/events":                  s.events,
-		"GET /api/v1/events/{ref}":            s.events,
-		"GET /api/v1/events/{ref}/data":       s.eventData,
-		"GET /api/v1/tail":                    s.tail,
-		"GET /api/v1/letters":                 s.letters,
-		"GET /api/v1/letters/{id}":            s.letter,
-		"GET /api/v1/letters/{id}/data":       s.letterData,
-		"POST /api/v1/letters/replay":         s.replay,
-		"POST /api/v1/letters/purge":          s.purge,
-		"POST /api/v1/history/replay":         s.replayHistory,
-		"GET /api/v1/jobs":                    s.jobs,
-		"GET /api/v1/jobs/{id}":               s.job,
-		"POST /api/v1/jobs/{id}/cancel":       s.cancel,
-		"POST /api/v1/jobs/{id}/resume":       s.resumeJob,
-		"GET /api/v1/audit":                   s.audit,
+		"GET /api/v1/triggers":                 s.triggers,
+		"POST /api/v1/triggers/{name}/pause":   s.pause,
+		"POST /api/v1/triggers/{name}/resume":  s.resume,
+		"GET /api/v1/sources":                  s.sources,
+		"GET /api/v1/events":                   s.events,
+		"GET /api/v1/events/{ref}":             s.events,
+		"GET /api/v1/events/{ref}/data":        s.eventData,
+		"GET /api/v1/tail":                     s.tail,
+		"GET /api/v1/letters":                  s.letters,
+		"GET /api/v1/letters/{id}":             s.letter,
+		"GET /api/v1/letters/{id}/data":        s.letterData,
+		"POST /api/v1/letters/replay":          s.replay,
+		"POST /api/v1/letters/purge":           s.purge,
+		"POST /api/v1/history/replay":          s.replayHistory,
+		"GET /api/v1/jobs":                     s.jobs,
+		"GET /api/v1/jobs/{id}":                s.job,
+		"POST /api/v1/jobs/{id}/cancel":        s.cancel,
+		"POST /api/v1/jobs/{id}/resume":        s.resumeJob,
+		"GET /api/v1/audit":                    s.audit,
+		"GET /api/v1/functions":                s.functions,
+		"GET /api/v1/functions/{name}/logs":    s.functionLogs,
+		"POST /api/v1/functions/{name}/invoke": s.invoke,
+		"GET /api/v1/usage":                    s.usage,
 	} {
 		mux.HandleFunc(route, s.answer(serve))
 	}

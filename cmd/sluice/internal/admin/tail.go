@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,10 +15,7 @@ import (
 )
 
 const (
-	tailMedia   = "application/x-ndjson"
-	tailWrite   = 30 * time.Second // for one write to the client
-	tailBeat    = 15 * time.Second // between two lines, empty when nothing happens
-	tailPending = 16               // batches between log and client
+	tailPending = 16 // batches between log and client
 	// headerFrom says which sequence the stream begins with.
 	headerFrom = "Sluice-From"
 )
@@ -49,21 +44,12 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	control := http.NewResponseController(w)
-	if err := control.SetWriteDeadline(time.Now().Add(tailWrite)); err != nil {
-		return nil, err
-	}
-	w.Header().Set("Content-Type", tailMedia)
 	w.Header().Set(headerFrom, strconv.FormatUint(from, 10))
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	out := &tailWriter{w: w, control: control, encoder: json.NewEncoder(w)}
-	out.encoder.SetEscapeHTML(false)
-	if err := out.beat(); err != nil {
+	out, err := startStream(w)
+	if err != nil {
 		return nil, nil //nolint:nilerr // the client has gone
 	}
-	s.stream(r.Context(), from, filter, out)
+	s.stream(r.Context(), from, filter, &tailWriter{out})
 	return nil, nil
 }
 
@@ -99,17 +85,13 @@ func (s *Server) stream(ctx context.Context, from uint64, filter *tailFilter, ou
 	}
 }
 
-// A tailWriter writes lines to one client.
-type tailWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	encoder *json.Encoder
-}
+// A tailWriter writes events to one client.
+type tailWriter struct{ *streamWriter }
 
 // run writes what the filter selects until there are no more batches, or the
 // client has gone.
 func (t *tailWriter) run(batches <-chan event.Batch, filter *tailFilter) {
-	beat := time.NewTicker(tailBeat)
+	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
 	for {
 		select {
@@ -145,21 +127,6 @@ func (t *tailWriter) batch(b *event.Batch, filter *tailFilter) error {
 	}
 	if !written {
 		return nil
-	}
-	return t.control.Flush()
-}
-
-func (t *tailWriter) line(line *TailLine) error {
-	return errors.Join(t.control.SetWriteDeadline(time.Now().Add(tailWrite)), t.encoder.Encode(line))
-}
-
-// beat shows the client that the stream lives.
-func (t *tailWriter) beat() error {
-	if err := t.control.SetWriteDeadline(time.Now().Add(tailWrite)); err != nil {
-		return err
-	}
-	if _, err := t.w.Write([]byte("\n")); err != nil {
-		return err
 	}
 	return t.control.Flush()
 }

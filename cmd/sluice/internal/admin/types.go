@@ -6,6 +6,7 @@ import (
 
 	"sluice/dlq"
 	"sluice/event"
+	"sluice/functions/logs"
 	"sluice/router/pattern"
 )
 
@@ -290,4 +291,56 @@ type Missing struct {
 	Trigger    string `json:"trigger"`
 	DeliveryID string `json:"delivery_id,omitempty"`
 	Why        string `json:"why"`
+}
+
+// A Function is how a function stands.
+type Function struct {
+	Name string `json:"name"`
+	// Kind is function for one that sluice runs itself, else the kind of its sink:
+	// then the rest is absent.
+	Kind    string `json:"kind"`
+	Runtime string `json:"runtime,omitempty"`
+	Handler string `json:"handler,omitempty"`
+	// Shape is what it gets of an event: aws, cloudevent or data.
+	Shape string `json:"shape,omitempty"`
+	// State is ok, or degraded when no worker can be started: Error says why.
+	State CheckState `json:"state,omitempty"`
+	Error string     `json:"error,omitempty"`
+	// Starting, Idle and Busy count its workers, Waiting invocations that wait for
+	// one.
+	Starting int `json:"starting"`
+	Idle     int `json:"idle"`
+	Busy     int `json:"busy"`
+	Waiting  int `json:"waiting"`
+	// Concurrency is the most invocations at once, Memory what one worker may use,
+	// in bytes, and TimeoutMS how long an invocation may take.
+	Concurrency int     `json:"concurrency,omitempty"`
+	Memory      int64   `json:"memory,omitempty"`
+	TimeoutMS   float64 `json:"timeout_ms,omitempty"`
+}
+
+// An Invoked is what has become of an invocation.
+type Invoked struct {
+	RequestID string `json:"request_id"`
+	// Outcome is success, or how it has failed: error, timeout, exit or too_large.
+	Outcome string `json:"outcome"`
+	// Payload is the answer: of a failure its errorType and errorMessage.
+	Payload json.RawMessage `json:"payload"`
+	// Log are the last 4 KiB that it has logged.
+	Log        string  `json:"log,omitempty"`
+	DurationMS float64 `json:"duration_ms"`
+	BilledMS   float64 `json:"billed_ms"`
+	InitMS     float64 `json:"init_ms,omitempty"`
+	// MaxMemory is the most that the worker has used, in bytes.
+	MaxMemory int64 `json:"max_memory,omitempty"`
+}
+
+// A LogLine is one line of the stream of logs.
+type LogLine struct {
+	logs.Entry
+
+	// Position is where to go on behind it: the stream's from.
+	Position string `json:"position"`
+	// Problem is why the stream has ended.
+	Problem string `json:"problem,omitempty"`
 }

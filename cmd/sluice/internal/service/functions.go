@@ -27,19 +27,23 @@ type runner interface {
 	Refresh(ctx context.Context) error
 	Fingerprint() string
 	Health() error
+	Stats() functions.Stats
 }
 
 // ErrNoFunction means that sluice runs no function of this name.
 var ErrNoFunction = errors.New("there is no such function")
 
 // openFunctions makes what functions share.
-func (s *Service) openFunctions(context.Context) error {
+func (s *Service) openFunctions(ctx context.Context) error {
 	metrics, err := functions.NewMetrics(s.registry)
 	if err != nil {
 		return fmt.Errorf("functions: %w", err)
 	}
+	if err := s.openLogs(ctx); err != nil {
+		return err
+	}
 	s.functions = functions.Host{
-		Observer: s.options.Functions, Metrics: metrics,
+		Observer: observers{s.logs, s.options.Functions}, Metrics: metrics,
 		Folders: functions.NewFolders(func() (string, error) { return scratch(s.options.File) }),
 	}
 	return nil

@@ -19,6 +19,8 @@ import (
 	"sluice/event"
 	"sluice/event/transform"
 	"sluice/functions"
+	"sluice/functions/invokeapi"
+	"sluice/functions/logs"
 	"sluice/natsauth"
 	"sluice/router"
 	"sluice/sinks"
@@ -72,6 +74,9 @@ type Service struct {
 	turns    *transform.Turns // of all transforms and templates
 
 	functions functions.Host
+	logs      *logs.Store // of functions
+	stopLogs  func() error
+	invokes   *invokeapi.API // nil when nobody may invoke
 
 	ready  chan struct{}
 	served bool // the ingest server has run, and has closed its listener
@@ -108,7 +113,7 @@ func Open(ctx context.Context, options Options) (*Service, error) {
 
 func (s *Service) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.openBus, s.openLetters, s.openFunctions, s.openRouter, s.openIngest, s.openAdmin,
+		s.openBus, s.openLetters, s.openFunctions, s.openRouter, s.openIngest, s.openInvokes, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -222,6 +227,7 @@ func (s *Service) openAdmin(ctx context.Context) error {
 		Router: s.router, Log: s.bus, Letters: s.letters, Metrics: s.registry,
 		Checks: s.checks, Sources: s.sources.list, Now: s.options.Now,
 		Subscriptions: func() []admin.Subscription { return s.wiring.Load().subscriptions },
+		Functions:     s, Logs: s.logs,
 	})
 	if err != nil {
 		return listenError(err, "admin.listen")
@@ -321,6 +327,7 @@ func (s *Service) start(ctx context.Context, running *layers) error {
 	if err := s.sources.swap(ctx, next); err != nil {
 		return err
 	}
+	s.startInvokes(ctx, running)
 	s.served = true
 	running.start(ctx, "ingest listener", stopWithin, func(ctx context.Context) error {
 		s.taking.Store(true)
@@ -339,6 +346,9 @@ func (s *Service) close(ctx context.Context) error {
 	all = append(all, s.closeIngest(ctx))
 	if w := s.wiring.Load(); w != nil {
 		all = append(all, w.sinks.close())
+	}
+	if s.stopLogs != nil {
+		all = append(all, s.stopLogs())
 	}
 	if s.bus != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeBus)
@@ -381,6 +391,7 @@ func (s *Service) Reload(ctx context.Context, file *config.File) (Changes, error
 		return changes, fmt.Errorf("router: %w", err)
 	}
 	s.wiring.Store(made)
+	s.takeKeys(&file.Ingest.Invoke)
 	before.sinks.retireExcept(made.sinks)
 	return changes, s.sources.swap(ctx, next)
 }

@@ -145,7 +145,12 @@ func compare(before, after *config.File) Changes {
 	for _, section := range []struct {
 		name string
 		same bool
-	}{{"bus", sameSection(before.Bus, after.Bus)}, {"ingest", before.Ingest == after.Ingest}, {"admin", before.Admin == after.Admin}} {
+	}{
+		{"bus", sameSection(before.Bus, after.Bus)},
+		{"ingest", sameSection(withoutKeys(before.Ingest), withoutKeys(after.Ingest))},
+		{"admin", sameSection(before.Admin, after.Admin)},
+		{"logs", sameSection(before.Logs, after.Logs)},
+	} {
 		if !section.same {
 			changes.Restart = append(changes.Restart, section.name)
 		}
