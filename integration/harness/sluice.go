@@ -119,7 +119,7 @@ func (s *Sluice) StartWith(flags ...string) {
 	// Not bound to the test's context: that ends before the clean-up kills it.
 	command := exec.Command(s.path, append([]string{"up", "--config", s.File}, flags...)...) //nolint:noctx // see above
 	command.Stdout, command.Stderr = log, log
-	command.Env = append(os.Environ(), s.Env...)
+	command.Env = append(append(os.Environ(), "TMPDIR="+s.home), s.Env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		s.tb.Fatalf("sluice does not start: %v", err)
