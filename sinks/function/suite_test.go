@@ -58,7 +58,8 @@ func work(ctx context.Context, payload json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("CONTROL"), bytes.NewReader(body))
+	// The deadline of the invocation is not this one's to keep.
+	request, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, os.Getenv("CONTROL"), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
