@@ -60,7 +60,8 @@ func suiteEcho(t *testing.T, program runtimes.Program) {
 		}
 	}
 	_ = w.api.Close()
-	if code := w.exit(); code > 1 {
+	// curl may be waiting for the answer to its last answer.
+	if code := w.exit(); code > 1 && program.Runtime != runtimes.Custom {
 		t.Errorf("without sluice the worker has ended with %d", code)
 	}
 }
