@@ -29,8 +29,8 @@ func (in *installation) sdk(secret string) *lambda.Client {
 	})
 }
 
-// TestInvokeAPI has AWS's SDK invoke a function of a running service: at once,
-// later, and by a key that was changed by a reload.
+// TestInvokeAPI has AWS's SDK invoke a function of a running service: at once and
+// later.
 func TestInvokeAPI(t *testing.T) {
 	in := withFunctions(t)
 	in.stop()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,8 +240,10 @@ func readBody(r *http.Request, limit int) ([]byte, *failure) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	switch {
-	case err != nil:
-		return nil, invalidContent("The body could not be read: %s", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, invalidContent("The body did not come in time")
+	case err != nil: // it was cut off, or there is no room for it at the moment
+		return nil, serviceFailed("The body could not be read: try again")
 	case len(body) > limit:
 		return nil, tooLarge(limit)
 	}

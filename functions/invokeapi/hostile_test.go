@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +176,35 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowBodies are not waited for, and those that are cut off call nothing.
+func TestSlowBodies(t *testing.T) {
+	for name, c := range map[string]struct {
+		body func() io.ReadCloser
+		kind string
+	}{
+		"slow": {func() io.ReadCloser { return late{os.ErrDeadlineExceeded} }, "InvalidRequestContentException"},
+		"cut":  {func() io.ReadCloser { return late{io.ErrUnexpectedEOF} }, "ServiceException"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := invokeapi.New(t.Context(), invokeapi.Options{Open: true, Functions: &backend{names: []string{"thumb"}}})
+			defer api.Close(time.Second)
+			r := request(t, "http://127.0.0.1", path, "{}", time.Now())
+			r.Body, r.ContentLength = c.body(), 100
+			answer := httptest.NewRecorder()
+			api.ServeHTTP(answer, r)
+			if kind := answer.Header().Get("X-Amzn-Errortype"); kind != c.kind {
+				t.Errorf("found %d %s", answer.Code, kind)
+			}
+		})
+	}
+}
+
+// A late body ends with an error.
+type late struct{ err error }
+
+func (l late) Read([]byte) (int, error) { return 0, l.err }
+func (l late) Close() error             { return nil }
 
 func TestEncodedBodies(t *testing.T) {
 	url, _ := serve(t, &backend{})

@@ -21,6 +21,7 @@ import (
 	"sluice/config"
 	"sluice/event"
 	"sluice/router/pattern"
+	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	"sluice/sources"
 	sourcecron "sluice/sources/cron"
@@ -40,6 +41,8 @@ func kinds() config.Kinds {
 		},
 		Sinks:   map[string]func() config.Section{"http": func() config.Section { return sinkhttp.Adapter().Config() }},
 		Pattern: func(v any) error { _, err := pattern.FromValue(v); return err },
+
+		Function: sinkfunction.Kind(),
 	}
 }
 
@@ -56,7 +59,10 @@ func (p *panics) Run(context.Context, sources.Out) error     { panic(p.Text) }
 func load(t *testing.T, dir, text string) *config.File {
 	t.Helper()
 	path := filepath.Join(dir, "sluice.yaml")
-	head := "admin: {listen: \"127.0.0.1:0\"}\ningest: {listen: \"127.0.0.1:0\"}\nbus: {max_bytes: 64MiB}\n"
+	head := "admin: {listen: \"127.0.0.1:0\"}\nbus: {max_bytes: 64MiB}\n"
+	if !strings.Contains(text, "ingest:") {
+		head += "ingest: {listen: \"127.0.0.1:0\"}\n"
+	}
 	if err := os.WriteFile(path, []byte(head+text), 0o600); err != nil {
 		t.Fatal(err)
 	}
