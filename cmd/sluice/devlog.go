@@ -62,7 +62,7 @@ func (d *devLog) Write(record []byte) (int, error) {
 
 // head says which event it is: by its sequence where it is known.
 func (d *devLog) head(source string, sequence uint64, kind, subject string) string {
-	text := fmt.Sprintf("%s  %s ─ ", d.paint.dim(time.Now().Format("15:04:05.000")), d.paint.bold(sourceName(source)))
+	text := fmt.Sprintf("%s  %s ─ ", d.paint.dim(time.Now().Format("15:04:05.000")), d.paint.bold(sourceName(source, kind)))
 	if sequence != 0 {
 		text += fmt.Sprintf("#%d ", sequence)
 	}

@@ -16,6 +16,7 @@ import (
 	"sluice/cmd/sluice/internal/admin"
 	"sluice/config"
 	"sluice/event"
+	"sluice/event/aws"
 )
 
 func newEventCommand(app *app) *cobra.Command {
@@ -70,12 +71,18 @@ func showEvent(ctx context.Context, q *question, ref, by, data string) error {
 	return nil
 }
 
-// sourceName names where an entry came from; directed ones come from no source.
-func sourceName(name string) string {
-	if name == "" {
-		return "(replay)"
+// sourceName names where an entry came from; directed ones come from no source,
+// and what they are is told by the type of the event.
+func sourceName(name, kind string) string {
+	switch {
+	case name != "":
+		return clean(name, 0)
+	case kind == aws.TypeSuccess || kind == aws.TypeFailure:
+		return "(result)"
+	case kind == aws.TypeInvocation:
+		return "(invocation)"
 	}
-	return clean(name, 0)
+	return "(replay)"
 }
 
 // noEvent says how far was looked.
@@ -105,7 +112,7 @@ func printEvent(w io.Writer, p paint, e *admin.Event, now time.Time) {
 		}
 	}
 	line("id", clean(decoded.ID, 0))
-	line("source", fmt.Sprintf("%s  %s", sourceName(e.Source), p.dim(clean(decoded.Source, 120))))
+	line("source", fmt.Sprintf("%s  %s", sourceName(e.Source, decoded.Type), p.dim(clean(decoded.Source, 120))))
 	line("accepted", fmt.Sprintf("%s  %s", clock(e.Accepted, now), p.dim(ago(e.Accepted, now))))
 	if e.Directed != "" {
 		line("only for", fmt.Sprintf("%s  %s", e.Directed, p.dim(directedText(e.Directed, e.Origin))))

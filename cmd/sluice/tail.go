@@ -88,14 +88,15 @@ func printTail(q *question) func(*admin.TailLine) error {
 }
 
 func tailText(p paint, line *admin.TailLine, now time.Time) string {
-	head := fmt.Sprintf("%s  %s  %s", p.dim(clock(line.Accepted, now)), p.dim(fmt.Sprintf("%6d", line.Sequence)), p.bold(sourceName(line.Source)))
+	e, err := event.DecodeJSON(line.Event)
+	source := sourceName(line.Source, e.Type)
+	head := fmt.Sprintf("%s  %s  %s", p.dim(clock(line.Accepted, now)), p.dim(fmt.Sprintf("%6d", line.Sequence)), p.bold(source))
 	if line.Directed != "" {
 		head += " → " + line.Directed
 	}
 	if line.Problem != "" {
 		return head + "  " + p.red(clean(line.Problem, 0))
 	}
-	e, err := event.DecodeJSON(line.Event)
 	if err != nil {
 		return head + "  " + p.red(clean(err.Error(), 0))
 	}

@@ -120,6 +120,7 @@ func (c *Config) Validate() error {
 		c.validateProvisioned(),
 		within("idle", c.Idle, config.Duration(time.Millisecond), maxIdle),
 		count("max_calls", c.MaxCalls, 0, 1<<31-1),
+		c.validateSurroundings(),
 		c.validateShape(),
 		c.Answers.Validate(),
 	)
@@ -174,6 +175,25 @@ func (c *Config) validateProvisioned() error {
 		return nil
 	}
 	return count("provisioned", c.Provisioned, 0, most)
+}
+
+// validateSurroundings says what this machine cannot do for processes.
+func (c *Config) validateSurroundings() error {
+	if c.Image != "" {
+		return nil
+	}
+	var problems []error
+	if c.User != "" {
+		if err := functions.CheckUser(c.User); err != nil {
+			problems = append(problems, config.Invalid("user", "%v", err))
+		}
+	}
+	if c.Landlock != nil {
+		if err := functions.CheckLandlock(); err != nil {
+			problems = append(problems, config.Invalid("landlock", "%v: remove this, or run sluice where there is Landlock", err))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func (c *Config) validateShape() error {

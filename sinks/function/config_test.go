@@ -101,3 +101,11 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestUsers: whoever runs the tests, this user there is not.
+func TestUsers(t *testing.T) {
+	_, err := load(t, "handler: worker, user: no-such-user")
+	if err == nil || !strings.Contains(err.Error(), "functions.f.user: user ") {
+		t.Errorf("got %v", err)
+	}
+}
