@@ -29,7 +29,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	done
 
 integration: ## Kill, stop and load the real program, and test against real servers (once builds a MinIO)
-	go test -tags integration -count=1 -timeout 20m ./integration/...
+	go test -tags integration -count=1 -timeout 20m ./integration/... ./examples/functions
 	cd integration/compose && go test -tags integration -count=1 -timeout 10m ./...
 
 bench: ## Measure sluice beside the floor, in about two minutes, and write docs/benchmarks.md

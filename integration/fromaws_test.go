@@ -9,22 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/integration/debian"
 	"sluice/integration/harness"
 )
-
-// needPython fails a test whose functions are written in Python where there is
-// none.
-func needPython(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Fatalf("%v: apt-get install -y python3", err)
-	}
-}
 
 // The function and the file of the page "From AWS to sluice" are right as they
 // stand there.
 func TestFromAWSPage(t *testing.T) {
-	needPython(t)
+	debian.Python(t)
 	page, err := os.ReadFile("../docs/from-aws.md")
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/integration/debian"
 	"sluice/integration/harness"
 )
 
@@ -54,7 +55,7 @@ type batching struct {
 
 func newBatching(t *testing.T, batch string) *batching {
 	t.Helper()
-	needPython(t)
+	debian.Python(t)
 	folder := t.TempDir()
 	b := &batching{t: t, book: filepath.Join(folder, "book")}
 	handler := filepath.Join(folder, "recorder.py")

@@ -10,17 +10,17 @@ import (
 	"syscall"
 	"testing"
 
+	"sluice/integration/debian"
 	"sluice/integration/harness"
 )
 
 // TestInit writes the project of each template, and does what its README says:
 // its tests pass, and the function takes what is sent.
 func TestInit(t *testing.T) {
-	for name, needs := range map[string]string{"node": "node: apt-get install -y nodejs", "python": "python3: apt-get install -y python3", "go": "go: https://go.dev/dl", "custom": "curl: apt-get install -y curl"} {
-		tool, how, _ := strings.Cut(needs, ": ")
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("this test needs %s: %s", tool, how)
-		}
+	debian.Node(t)
+	debian.Python(t)
+	debian.Curl(t)
+	for _, name := range []string{"node", "python", "go", "custom"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "hello")
 			command(t, ".", "init", dir, "--template", name)

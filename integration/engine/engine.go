@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/integration/debian"
 )
 
 const (
@@ -44,7 +46,7 @@ type Engine struct {
 // Docker starts Docker's engine, which needs root.
 func Docker(tb testing.TB) *Engine {
 	tb.Helper()
-	need(tb, "dockerd", "docker.io")
+	debian.Need(tb, "dockerd --version", "docker.io")
 	dir := folder(tb)
 	return start(tb, "docker", dir, nil, "dockerd",
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "run"), "--pidfile", filepath.Join(dir, "pid"),
@@ -55,7 +57,7 @@ func Docker(tb testing.TB) *Engine {
 // Podman starts Podman's service.
 func Podman(tb testing.TB) *Engine {
 	tb.Helper()
-	need(tb, "podman", "podman", "runc")
+	debian.Need(tb, "podman --version", "podman", "runc")
 	dir := folder(tb)
 	env := []string{
 		"CONTAINERS_CONF=" + write(tb, dir, "containers.conf", 0o600, "[engine]\nevents_logger = \"file\"\n"),
@@ -78,37 +80,6 @@ for argument; do
 done
 exec runc "$@"
 `
-
-// need sees to it that a program is there, by installing Debian's packages where
-// that can be done, and else fails the test with the command.
-func need(tb testing.TB, program string, packages ...string) {
-	tb.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	install := append([]string{"apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"}, packages...)
-	if os.Geteuid() == 0 {
-		tb.Logf("installing %s, once", strings.Join(packages, ", "))
-		if err := run(tb, install...); err == nil {
-			return
-		}
-		if run(tb, "apt-get", "update") == nil && run(tb, install...) == nil {
-			return
-		}
-	}
-	tb.Fatalf("there is no %s. Install it by hand:\n\tapt-get update && %s", program, strings.Join(install, " "))
-}
-
-func run(tb testing.TB, command ...string) error {
-	tb.Helper()
-	c := exec.CommandContext(tb.Context(), command[0], command[1:]...)
-	c.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	output, err := c.CombinedOutput()
-	if err != nil {
-		tb.Logf("%s: %v\n%s", strings.Join(command, " "), err, tail(output))
-	}
-	return err
-}
 
 // folder is a short path, since that of a socket may not be long.
 func folder(tb testing.TB) string {

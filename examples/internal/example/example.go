@@ -24,7 +24,8 @@ import (
 type Example struct {
 	// Name is its folder below examples, which has a sluice.yaml.
 	Name string
-	// Worker takes what sluice delivers, at $WORKER_PORT (7070).
+	// Worker takes what sluice delivers, at $WORKER_PORT (7070); nil where sluice
+	// runs the workers itself.
 	Worker http.Handler
 	// Run takes the place of Worker where that is no HTTP server: it runs at the
 	// address until ctx ends, and calls ready once it does. It may keep files in
@@ -88,8 +89,13 @@ func (e *Example) run(ctx context.Context) error {
 // work runs the worker until ctx ends.
 func (e *Example) work(ctx context.Context, data string, ready func()) error {
 	address := "127.0.0.1:" + env("WORKER_PORT", "7070")
-	if e.Run != nil {
+	switch {
+	case e.Run != nil:
 		return e.Run(ctx, address, data, ready)
+	case e.Worker == nil:
+		ready()
+		<-ctx.Done()
+		return nil
 	}
 	return serve(ctx, address, e.Worker, ready)
 }

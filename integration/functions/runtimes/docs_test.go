@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sluice/functions/runtimes"
+	"sluice/integration/debian"
 )
 
 // An example is one of docs/writing-functions.md: the blocks below one heading.
@@ -30,8 +31,8 @@ type example struct {
 }
 
 func TestDocs(t *testing.T) {
-	needNode(t)
-	needPython(t)
+	debian.Node(t)
+	debian.Python(t)
 	page, err := os.ReadFile("../../../docs/writing-functions.md")
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ package runtimes_test
 import (
 	"strings"
 	"testing"
+
+	"sluice/integration/debian"
 )
 
 // A nodeCase is one module, which is called with {"name":"a"}.
@@ -89,7 +91,7 @@ func nodeErrors() []nodeCase {
 }
 
 func TestNode(t *testing.T) {
-	needNode(t)
+	debian.Node(t)
 	for _, c := range append(nodeAnswers(), nodeErrors()...) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

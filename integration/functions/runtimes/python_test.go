@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"maps"
 	"testing"
+
+	"sluice/integration/debian"
 )
 
 // A pythonCase is one module, which is called with {"name":"a"}.
@@ -92,7 +94,7 @@ func pythonErrors() []pythonCase {
 }
 
 func TestPython(t *testing.T) {
-	needPython(t)
+	debian.Python(t)
 	for _, c := range append(pythonAnswers(), pythonErrors()...) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

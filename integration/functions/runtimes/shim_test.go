@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"sluice/functions/runtimes"
+	"sluice/integration/debian"
 )
 
 // What PATH has may be a shim that needs an environment of its own, as those of
 // pyenv and of version managers of Node; workers get the interpreter itself.
 func TestShim(t *testing.T) {
-	needNode(t)
-	needPython(t)
+	debian.Node(t)
+	debian.Python(t)
 	dir := t.TempDir()
 	files := map[string]string{"f.mjs": "export const handler = async () => 'node'", "f.py": "def handler(event, context): return 'python'\n"}
 	for _, tool := range []string{"node", "python3"} {
@@ -38,10 +39,10 @@ func TestShim(t *testing.T) {
 
 // The interpreter of a virtual environment finds its packages.
 func TestVirtualEnvironment(t *testing.T) {
-	needPython(t)
+	debian.Need(t, "python3 -m venv --help", "python3-venv")
 	dir := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", "--without-pip", filepath.Join(dir, ".venv")).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s: apt-get install -y python3-venv", err, out)
+		t.Fatalf("%v: %s", err, out)
 	}
 	packages, err := filepath.Glob(filepath.Join(dir, ".venv/lib/python3*/site-packages"))
 	if err != nil || len(packages) != 1 {

@@ -5,10 +5,12 @@ package runtimes_test
 import (
 	"strings"
 	"testing"
+
+	"sluice/integration/debian"
 )
 
 func TestNodeStreams(t *testing.T) {
-	needNode(t)
+	debian.Node(t)
 	const large = 3 << 20
 	for _, c := range []struct{ name, code, answer, kind, fails, message string }{
 		{"writes", `s.setContentType('text/plain'); s.write('a'); await new Promise((done) => setTimeout(done, 10)); s.write(Buffer.from('b')); s.end('c')`, "abc", "text/plain", "", ""},
@@ -45,7 +47,7 @@ func TestNodeStreams(t *testing.T) {
 }
 
 func TestNodeStreamOfPlainFunction(t *testing.T) {
-	needNode(t)
+	debian.Node(t)
 	w := start(t, "handler.cjs", map[string]string{"handler.cjs": "exports.handler = awslambda.streamifyResponse((event, s) => { s.end('x') })"}, nil)
 	if o := w.invoke(`{}`); o.failed == nil || o.failed.Message != "Streaming does not support non-async handlers." {
 		t.Error(o)

@@ -13,6 +13,7 @@ import (
 
 	"sluice/functions/runtimeapi"
 	"sluice/functions/runtimes"
+	"sluice/integration/debian"
 )
 
 // suites are programs that all do the same, in each of the runtimes.
@@ -24,9 +25,9 @@ func suites() map[string]string {
 const largest = 6 << 20
 
 func TestSuite(t *testing.T) {
-	needNode(t)
-	needPython(t)
-	install(t, "curl", "apt-get install -y curl")
+	debian.Node(t)
+	debian.Python(t)
+	debian.Curl(t)
 	scratch := t.TempDir()
 	for name, handler := range suites() {
 		program := suiteProgram(t, handler, scratch)
@@ -159,8 +160,8 @@ func suiteLog(t *testing.T, program runtimes.Program) {
 
 // A worker that is too large for the answer is told so, and goes on.
 func TestTooLarge(t *testing.T) {
-	needNode(t)
-	needPython(t)
+	debian.Node(t)
+	debian.Python(t)
 	for name, files := range map[string]map[string]string{
 		"large.mjs": {"large.mjs": "export const handler = async (event) => 'x'.repeat(event.size)"},
 		"large.py":  {"large.py": "def handler(event, context): return 'x' * event['size']\n"},

@@ -46,17 +46,6 @@ const (
 	patience = 20 * time.Second
 )
 
-// install says how to get what a test needs and this machine does not have.
-func install(tb testing.TB, tool, command string) {
-	tb.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		tb.Fatalf("this test needs %s: %s", tool, command)
-	}
-}
-
-func needNode(tb testing.TB)   { tb.Helper(); install(tb, "node", "apt-get install -y nodejs") }
-func needPython(tb testing.TB) { tb.Helper(); install(tb, "python3", "apt-get install -y python3") }
-
 // A worker is one process of a function.
 type worker struct {
 	tb     testing.TB
