@@ -66,7 +66,7 @@ func (a *app) dev(ctx context.Context, flags *devFlags) error {
 	if err != nil {
 		return err
 	}
-	options.Observe, options.Accepted = out.observe, out.accepted
+	options.Observe, options.Accepted, options.Functions = out.observe, out.accepted, out
 	running, err := service.Open(ctx, options)
 	if err != nil {
 		return startError(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/event"
+	"sluice/functions"
 	"sluice/router"
 	"sluice/router/ledger"
 )
@@ -59,6 +60,18 @@ func (d *devLog) Write(record []byte) (int, error) {
 	d.print(d.paint.yellow(strings.TrimRight(string(record), "\n")) + "\n")
 	return len(record), nil
 }
+
+// Line is for functions.Observer: it shows what a function has written itself.
+func (d *devLog) Line(line functions.Line) {
+	if line.Platform {
+		return
+	}
+	head := d.paint.dim(line.Time.Local().Format("15:04:05.000")) + "  " + d.paint.bold(clean(line.Function, 0))
+	d.print(head + " │ " + d.paint.logText(withoutHead(line.Text, line.RequestID), false) + "\n")
+}
+
+// Report is for functions.Observer: the line of the delivery says it.
+func (d *devLog) Report(functions.Report) {}
 
 // head says which event it is: by its sequence where it is known.
 func (d *devLog) head(source string, sequence uint64, kind, subject string) string {

@@ -119,22 +119,22 @@ func printLogs(q *question) func(*admin.LogLine) error {
 	p := q.app.newPaint(q.out)
 	return func(line *admin.LogLine) error {
 		head := fmt.Sprintf("%s  %-8.8s", logClock(line.Time, time.Now()), escaped(line.RequestID))
-		_, err := fmt.Fprintf(q.out, "%s  %s\n", p.dim(head), p.logText(withoutHead(line), line.Platform))
+		_, err := fmt.Fprintf(q.out, "%s  %s\n", p.dim(head), p.logText(withoutHead(line.Text, line.RequestID), line.Platform))
 		return err
 	}
 }
 
 // withoutHead is a line without the time and the request id that runtimes such as
 // Node's put in front: they stand there already.
-func withoutHead(line *admin.LogLine) string {
-	when, rest, _ := strings.Cut(line.Text, "\t")
-	if _, err := time.Parse(time.RFC3339, when); err != nil || line.RequestID == "" {
-		return line.Text
+func withoutHead(text, requestID string) string {
+	when, rest, _ := strings.Cut(text, "\t")
+	if _, err := time.Parse(time.RFC3339, when); err != nil || requestID == "" {
+		return text
 	}
-	if shorter, found := strings.CutPrefix(rest, line.RequestID+"\t"); found {
+	if shorter, found := strings.CutPrefix(rest, requestID+"\t"); found {
 		return shorter
 	}
-	return line.Text
+	return text
 }
 
 // logClock shows a time to the millisecond, in local time.

@@ -27,6 +27,7 @@ func TestTheStory(t *testing.T) {
 	put("my%20holiday/s%40.png", picture(t))
 	for _, runtime := range []string{"go", "node", "python"} {
 		s.Await("s@.png → with-" + runtime + "  ✓ delivered  200")
+		s.Await("thumbnail-" + runtime + " │ ")
 		checkThumbnail(t, s.Bucket+"/thumbs/"+runtime+"/my%20holiday/s%40.png")
 		s.SluiceEventually("a thumbnail of my holiday/s@.png", "logs", "thumbnail-"+runtime)
 		s.SluiceEventually("thumbnail-"+runtime, "usage")
