@@ -18,6 +18,7 @@ const (
 	flushPause = 10 * time.Millisecond // between two writes of lines
 	usageEvery = time.Second
 	cleanEvery = 10 * time.Minute
+	recovered  = time.Second // after the last failure
 )
 
 // The defaults and the least of the limits of a store.
@@ -69,8 +70,8 @@ type Store struct {
 	root    *os.Root
 	queue   *queue
 	usage   *usage
-	folders map[string]*folder // of Run only
-	failing map[string]bool    // of Run only: what could not be written the last time
+	folders map[string]*folder   // of Run only
+	failing map[string]time.Time // of Run only: what cannot be written, and when that was tried last
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when lines were written
@@ -90,7 +91,7 @@ func Open(options Options) (*Store, error) {
 	}
 	return &Store{
 		options: options, root: root, queue: newQueue(), usage: newUsage(root, options.Now),
-		folders: map[string]*folder{}, failing: map[string]bool{}, changed: make(chan struct{}),
+		folders: map[string]*folder{}, failing: map[string]time.Time{}, changed: make(chan struct{}),
 	}, nil
 }
 
@@ -160,15 +161,20 @@ func (s *Store) writeLines() {
 
 func (s *Store) writeUsage() { s.note("usage", s.usage.write()) }
 
-// note logs that something cannot be written, once until it can again.
+// note logs that something cannot be written, once until it can again for a
+// while: on a disk that is nearly full one write fits and another does not.
 func (s *Store) note(what string, err error) {
+	now, last := s.options.Now(), s.failing[what]
 	switch {
-	case err != nil && !s.failing[what]:
+	case err != nil && last.IsZero():
 		s.options.Logger.Error("logs of functions cannot be written", slog.String("what", what), slog.Any("error", err))
-	case err == nil && s.failing[what]:
+		s.failing[what] = now
+	case err != nil:
+		s.failing[what] = now
+	case !last.IsZero() && now.Sub(last) >= recovered:
 		s.options.Logger.Info("logs of functions are written again", slog.String("what", what))
+		delete(s.failing, what)
 	}
-	s.failing[what] = err != nil
 }
 
 func (s *Store) folder(name string) *folder {

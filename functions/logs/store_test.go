@@ -220,10 +220,12 @@ func TestOverloadDropsAndSaysSo(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	var full atomic.Bool
 	var logged lockedBuffer
+	var passed atomic.Int64
 	full.Store(true)
 	asked := make(chan struct{}, 100)
-	store, _ := open(t, logs.Options{
+	store, stop := open(t, logs.Options{
 		Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&logged, nil)),
+		Now:  func() time.Time { return noon.Add(time.Duration(passed.Load())) },
 		Full: func() bool { defer func() { asked <- struct{}{} }(); return full.Load() },
 	})
 	store.Line(line("thumb", "lost", noon))
@@ -231,11 +233,13 @@ func TestNoRoom(t *testing.T) {
 	store.Line(line("thumb", "lost too", noon))
 	<-asked
 	full.Store(false)
+	passed.Store(int64(time.Second))
 	store.Line(line("thumb", "kept", noon))
 	want := []string{"2 lines are missing here: there was no room, or they came faster than they could be written", "kept"}
 	if got := await(t, store, logs.Query{Function: "thumb"}, 2); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
+	stop()
 	if text := logged.String(); strings.Count(text, "level=ERROR") != 1 || strings.Count(text, "level=INFO") != 1 {
 		t.Errorf("logged, want one error and its end:\n%s", text)
 	}
