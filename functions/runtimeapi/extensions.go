@@ -76,12 +76,12 @@ func (s *Server) Shutdown(ctx context.Context, reason string, deadline time.Time
 	return nil
 }
 
-// publish queues an event for those that want it.
+// publish queues an event for those that want it and have not failed.
 func (s *Server) publish(kind string, body []byte) (sent []<-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.extensions {
-		if slices.Contains(e.subscribe, kind) {
+		if slices.Contains(e.subscribe, kind) && e.state != "InitError" && e.state != "ExitError" {
 			done := make(chan struct{})
 			sent = append(sent, done)
 			s.queue(e, extensionEvent{body, done})

@@ -167,6 +167,17 @@ func TestExtensionsAreRefused(t *testing.T) {
 	<-done
 }
 
+// One that has failed asks for nothing more, and is not waited for.
+func TestShutdownOfAnExtensionThatHasFailed(t *testing.T) {
+	s := listen(t)
+	w := work(t, s)
+	id := w.register("observer", `{"events":["SHUTDOWN"]}`)
+	w.do(http.MethodPost, exitErrorPath, "", "Lambda-Extension-Identifier", id, "Lambda-Extension-Function-Error-Type", "Extension.Oops").is(t, http.StatusAccepted, accepted)
+	if err := s.Shutdown(t.Context(), "failure", time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestExtensionThatFailsToStart(t *testing.T) {
 	for path, errorType := range map[string]string{initErrorPath: "Extension.InitError", exitErrorPath: "Extension.ExitError"} {
 		s := listen(t)

@@ -31,8 +31,8 @@ func draw(r *rand.Rand) string {
 // Sixty-four invocations at once on eight workers, some of which crash, hang,
 // panic or answer 5 MiB: each ends in its own way, with its own answer.
 func TestAnswersAreTheirOwn(t *testing.T) {
-	const callers, each = 64, 6
-	pool := newPool(t, functions.Spec{Name: "work", Concurrency: 8, Timeout: 3 * time.Second, Memory: 256 << 20, InitTimeout: time.Minute})
+	const callers, each = 64, 4
+	pool := newPool(t, functions.Spec{Name: "work", Concurrency: 8, Timeout: 2 * time.Second, Memory: 256 << 20, InitTimeout: time.Minute})
 	r := random(t)
 	var callersDone sync.WaitGroup
 	for range callers {
@@ -132,7 +132,7 @@ func judge(o order, got result) error {
 // done in the end, or letters; and the records of those that are done have what
 // was answered to them.
 func TestDeliveriesThroughFaults(t *testing.T) {
-	const events = 300
+	const events = 200
 	records := newRecords(t)
 	i := install(t, fmt.Sprintf("    timeout: 2s\n    concurrency: 8\n    on_success: {http: {url: %q}}", records.server.URL),
 		"concurrency: 8, retry: {attempts: 3, initial: 10ms, max: 100ms}")
