@@ -23,25 +23,30 @@ import (
 	"sluice/integration/harness"
 )
 
-// draw returns what a worker is to do: most is well.
-func draw(r *rand.Rand) string {
-	return []string{"crash", "kill", "panic", "error", "hang", "large", "large"}[r.IntN(7)]
+// draw returns what a worker is to do with the nth event: mostly what is well,
+// and hardly ever nothing until its time is over, since that takes as long.
+func draw(r *rand.Rand, n int) string {
+	switch {
+	case n%40 == 0:
+		return "hang"
+	case r.IntN(3) > 0:
+		return ""
+	}
+	return []string{"crash", "kill", "panic", "error", "large", "large"}[r.IntN(6)]
 }
 
 // Sixty-four invocations at once on eight workers, some of which crash, hang,
 // panic or answer 5 MiB: each ends in its own way, with its own answer.
 func TestAnswersAreTheirOwn(t *testing.T) {
 	const callers, each = 64, 4
-	pool := newPool(t, functions.Spec{Name: "work", Concurrency: 8, Timeout: 2 * time.Second, Memory: 256 << 20, InitTimeout: time.Minute})
+	pool := newPool(t, functions.Spec{Name: "work", Concurrency: 8, Timeout: 5 * time.Second, Memory: 256 << 20, InitTimeout: time.Minute})
 	r := random(t)
 	var callersDone sync.WaitGroup
-	for range callers {
+	for n := range callers {
 		var orders []order
-		for range each {
+		for m := range each {
 			o := order{ID: uuid.NewString()}
-			if r.IntN(3) == 0 {
-				o.Data.Do = draw(r)
-			}
+			o.Data.Do = draw(r, n*each+m)
 			orders = append(orders, o)
 		}
 		callersDone.Go(func() {
@@ -134,7 +139,7 @@ func judge(o order, got result) error {
 func TestDeliveriesThroughFaults(t *testing.T) {
 	const events = 200
 	records := newRecords(t)
-	i := install(t, fmt.Sprintf("    timeout: 2s\n    concurrency: 8\n    on_success: {http: {url: %q}}", records.server.URL),
+	i := install(t, fmt.Sprintf("    timeout: 4s\n    concurrency: 8\n    on_success: {http: {url: %q}}", records.server.URL),
 		"concurrency: 8, retry: {attempts: 3, initial: 10ms, max: 100ms}")
 	i.Up()
 	r := random(t)
@@ -143,9 +148,11 @@ func TestDeliveriesThroughFaults(t *testing.T) {
 	for n := range events {
 		id := fmt.Sprint("event-", n)
 		data := `{}`
-		if r.IntN(3) == 0 {
+		if do := draw(r, n); do != "" {
 			attempts := r.IntN(3) // 0: always
-			do := draw(r)
+			if do == "hang" {
+				attempts = 1
+			}
 			data = fmt.Sprintf(`{"do":%q,"attempts":%d}`, do, attempts)
 			if attempts == 0 && do != "large" {
 				doomed = append(doomed, id)
