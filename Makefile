@@ -34,6 +34,7 @@ integration: ## Kill, stop and load the real program, and test against real serv
 
 bench: ## Measure sluice beside the floor, in about two minutes, and write docs/benchmarks.md
 	go run ./integration/bench -events 100000 -seconds 3 -stored 100000 -idle 5s -update docs/benchmarks.md
+	go run ./integration/bench/functions -update docs/benchmarks.md
 
 bench-go: ## Measure the hot paths by themselves
 	go test -run '^$$' -bench . -benchmem ./event ./bus ./router/... ./sources/http ./sinks/http

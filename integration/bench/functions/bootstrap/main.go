@@ -1,0 +1,43 @@
+// Command bootstrap is the same function as a custom runtime: it speaks the
+// Runtime API itself, with nothing but net/http.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+func main() {
+	base := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
+	for {
+		if err := serve(context.Background(), base); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// serve answers one invocation with its payload.
+func serve(ctx context.Context, base string) error {
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"next", http.NoBody)
+	if err != nil {
+		return err
+	}
+	next, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = next.Body.Close() }()
+	answer, err := http.NewRequestWithContext(ctx, http.MethodPost, base+next.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", next.Body)
+	if err != nil {
+		return err
+	}
+	answer.ContentLength = next.ContentLength
+	done, err := http.DefaultClient.Do(answer)
+	if err != nil {
+		return err
+	}
+	return done.Body.Close()
+}

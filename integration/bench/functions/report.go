@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A row is what was measured of one function by one way.
+type row struct {
+	runtime, way string
+	*measurement
+}
+
+// What stands between these lines of a file belongs to this program.
+const (
+	begin  = "<!-- functions: begin -->\n"
+	finish = "<!-- functions: end -->\n"
+)
+
+func (b *bench) markdown() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s · %s/%s, %d processors · %s · `%s`\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), b.command)
+	text.WriteString("| runtime | through | warm call, p50 | warm call, p99 | calls/s of one process | cold start, p50 |\n|---|---|---:|---:|---:|---:|\n")
+	for _, r := range b.rows {
+		fmt.Fprintf(&text, "| %s | %s | %.3f ms | %.3f ms | %.0f | %.1f ms |\n", r.runtime, r.way,
+			percentile(r.warm, 50), percentile(r.warm, 99), float64(len(r.warm))/r.whole.Seconds(), percentile(r.cold, 50))
+	}
+	return text.String()
+}
+
+// percentile returns the smallest value that at least p percent of the values
+// do not exceed; there must be one.
+func percentile(values []float64, p int) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+}
+
+// updateFile replaces the table of a file, and leaves the rest as it is.
+func (b *bench) updateFile(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	_, after, ended := strings.Cut(rest, finish)
+	if !found || !ended {
+		return fmt.Errorf("%s has no lines %q and %q to write between", path, strings.TrimSpace(begin), strings.TrimSpace(finish))
+	}
+	return os.WriteFile(path, []byte(before+begin+b.markdown()+finish+after), 0o644) //nolint:gosec // a page to read
+}
