@@ -22,7 +22,7 @@ func TestUpdateFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "| go | the pool | 0.200 ms | 0.400 ms | 4 | 20.0 ms |\n" + finish + "tail\n"
-	if text := string(got); !strings.HasPrefix(text, "head\n"+begin) || !strings.HasSuffix(text, want) || strings.Contains(text, "old") {
+	if text := string(got); !strings.HasPrefix(text, "head\n"+begin) || !strings.HasSuffix(text, want) || strings.Contains(text, "old\n") {
 		t.Errorf("the page is %s", text)
 	}
 	if err := os.WriteFile(path, []byte("head\n"), 0o600); err != nil {
