@@ -33,7 +33,7 @@ const (
 func (b *bench) overHTTP(ctx context.Context, program runtimes.Program) error {
 	var ours, theirs measurement
 	for range b.cold {
-		if err := b.ourHTTP(program, func(url string) error { return ours.calls(ctx, &ours.cold, 1, caller(ctx, url)) }); err != nil {
+		if err := b.ourHTTP(ctx, program, func(url string) error { return ours.calls(ctx, &ours.cold, 1, caller(ctx, url)) }); err != nil {
 			return err
 		}
 		if err := b.emulator(ctx, program, func(url string) error { return theirs.calls(ctx, &theirs.cold, 1, caller(ctx, url)) }); err != nil {
@@ -48,7 +48,7 @@ func (b *bench) overHTTP(ctx context.Context, program runtimes.Program) error {
 			return m.calls(ctx, &m.warm, b.calls, caller(ctx, url))
 		}
 	}
-	if err := b.ourHTTP(program, warm(&ours)); err != nil {
+	if err := b.ourHTTP(ctx, program, warm(&ours)); err != nil {
 		return err
 	}
 	if err := b.emulator(ctx, program, warm(&theirs)); err != nil {
@@ -92,7 +92,7 @@ func (one) InvokeAsync(context.Context, string, functions.Invocation) error {
 }
 
 // ourHTTP runs f with the Invoke API of a new pool.
-func (b *bench) ourHTTP(program runtimes.Program, f func(url string) error) (err error) {
+func (b *bench) ourHTTP(ctx context.Context, program runtimes.Program, f func(url string) error) (err error) {
 	scratch, err := os.MkdirTemp(b.root, "scratch-")
 	if err != nil {
 		return err
@@ -102,7 +102,9 @@ func (b *bench) ourHTTP(program runtimes.Program, f func(url string) error) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	server := httptest.NewServer(invokeapi.New(invokeapi.Options{Functions: one{p}, Open: true}))
+	api := invokeapi.New(ctx, invokeapi.Options{Functions: one{p}, Open: true})
+	defer api.Close(startWithin)
+	server := httptest.NewServer(api)
 	defer server.Close()
 	return f(server.URL)
 }
