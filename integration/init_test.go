@@ -25,6 +25,7 @@ func TestInit(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "hello")
 			command(t, ".", "init", dir, "--template", name)
 			command(t, dir, "test")
+			command(t, dir, "invoke", "hello", "--no-event")
 			admin := onFreePorts(t, filepath.Join(dir, "sluice.yaml"))
 			runs(t, dir)
 			command(t, dir, "ready", "--wait", "30s", "--server", admin)
