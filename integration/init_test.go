@@ -25,7 +25,11 @@ func TestInit(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "hello")
 			command(t, ".", "init", dir, "--template", name)
 			command(t, dir, "test")
-			command(t, dir, "invoke", "hello", "--no-event")
+			example := filepath.Join(dir, "event.json")
+			if err := os.WriteFile(example, []byte(`{"detail":{"name":"Ada"}}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			command(t, dir, "invoke", "hello", "--event", example)
 			admin := onFreePorts(t, filepath.Join(dir, "sluice.yaml"))
 			runs(t, dir)
 			command(t, dir, "ready", "--wait", "30s", "--server", admin)
