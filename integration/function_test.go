@@ -144,8 +144,12 @@ func TestFunctionReloadAndDrain(t *testing.T) {
 	s.Up()
 	s.Idle(10 * time.Second)
 	s.Conserved()
-	if n := worker.Len(); n != 3 {
-		t.Errorf("the function was called %d times for three events", n)
+	repeats := harness.FindRepeats(worker.Receipts(), nil) // "late" may have been accepted just before the end
+	explained(t, &repeats)
+	for _, r := range worker.Receipts() {
+		if r.Attempt != 1 {
+			t.Errorf("the function was called again: %+v", r)
+		}
 	}
 }
 
