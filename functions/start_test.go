@@ -129,6 +129,20 @@ func TestMaxCalls(t *testing.T) {
 	}
 }
 
+// killed kills a process, and returns when the pool has seen to it: until then
+// the kernel may still take an invocation for it.
+func killed(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d is still there", pid)
+		}
+	}
+}
+
 // A provisioned worker is there before the first call, its init is nobody's, and
 // it comes back when it was killed, which harms no invocation.
 func TestProvisioned(t *testing.T) {
@@ -140,9 +154,7 @@ func TestProvisioned(t *testing.T) {
 		t.Errorf("the report is %+v", result.Report)
 	}
 	for range 3 {
-		if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		killed(t, first.PID)
 		next, _ := invoke(t, p, order{})
 		if next.PID == first.PID {
 			t.Errorf("process %d still serves", next.PID)
