@@ -43,8 +43,14 @@ func stopServer(s *server.Server) {
 // storeFolder is where the server stores, below the bus's folder.
 const storeFolder = "jetstream"
 
-// storeReserve is what the server may store beyond the streams' limits.
-const storeReserve = 64 << 20
+const (
+	// storeBytes is more than any disk has. The streams have limits of their own;
+	// the sum of these is none, since it is exceeded for a moment when one grows
+	// before another shrinks.
+	storeBytes = 1 << 60
+	// memoryBytes is for nothing: no stream is in memory.
+	memoryBytes = 64 << 20
+)
 
 func serverOptions(o Options) (*server.Options, error) {
 	opts := &server.Options{
@@ -54,8 +60,8 @@ func serverOptions(o Options) (*server.Options, error) {
 		NoSystemAccount:    true,
 		JetStream:          true,
 		StoreDir:           filepath.Join(o.Dir, storeFolder),
-		JetStreamMaxStore:  o.reserved() + storeReserve,
-		JetStreamMaxMemory: storeReserve,
+		JetStreamMaxStore:  storeBytes,
+		JetStreamMaxMemory: memoryBytes,
 		SyncAlways:         o.SyncInterval == 0,
 		SyncInterval:       o.SyncInterval,
 		MaxPayload:         minPayload,

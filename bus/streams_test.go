@@ -45,6 +45,21 @@ func configs(t *testing.T, b *Bus) string {
 	return text.String()
 }
 
+// Limits are changed one after the other, and what they are together in between
+// is no matter.
+func TestOneLimitGrowsAsAnotherShrinks(t *testing.T) {
+	o := small(t)
+	o.MaxBytes, o.ObjectBytes = 256<<20, 2<<30
+	for range 2 {
+		b, err := Open(t.Context(), o)
+		check(t, err)
+		check(t, b.Source("web").Publish(limited(t), sample("1")))
+		shut(t, b)
+		o.MaxBytes, o.ObjectBytes = o.ObjectBytes, o.MaxBytes
+	}
+	open(t, o)
+}
+
 func TestOpenBringsLimitsUpToDate(t *testing.T) {
 	o := small(t)
 	b, err := Open(t.Context(), o)
