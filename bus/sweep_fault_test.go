@@ -47,6 +47,8 @@ type mess struct {
 	n       int
 	letters map[int]event.Event
 	late    []*event.Event // whose objects are stored, and which are not
+	// lateSince is when the object of the first of them was stored.
+	lateSince time.Time
 }
 
 // restart begins with a janitor that has seen nothing.
@@ -81,8 +83,8 @@ func (m *mess) step() {
 		m.clock.later()
 	case 2:
 		m.clock.at = m.clock.at.Add(time.Duration(m.rng.IntN(300)) * time.Second / 2)
-		if len(m.late) > 3 {
-			m.store()
+		if len(m.late) > 3 || m.clock.at.Sub(m.lateSince) > objectGrace/2 {
+			m.store() // a publish is not as slow as the grace is long
 		}
 	case 3, 4:
 		_, last, err := m.b.Bounds(limited(m.t))
@@ -103,6 +105,9 @@ func (m *mess) write(ctx context.Context) {
 	switch action := m.rng.IntN(8); {
 	case action == 0: // an event whose object is stored long before it
 		e := m.event()
+		if len(m.late) == 0 {
+			m.lateSince = m.clock.at
+		}
 		m.late = append(m.late, must(m.b.objects.detach(ctx, &e))(m.t))
 	case action == 1:
 		check(m.t, m.b.Source("s3").PublishAt(ctx, strconv.Itoa(m.n), []byte("1"), m.event(), m.event()))
