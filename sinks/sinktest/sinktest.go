@@ -4,7 +4,6 @@ package sinktest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sluice/event"
+	"sluice/integration/conformance"
 	"sluice/sinks"
 )
 
@@ -50,13 +50,11 @@ type Received struct {
 	ID      string // of the delivery
 	Attempt int
 	Data    string
+	Key     string // the event's partition key, in stores
 }
 
 // Even tells whether a worker that behaves as FailEven fails the delivery.
-func (r Received) Even() bool {
-	var data struct{ N int }
-	return json.Unmarshal([]byte(r.Data), &data) == nil && data.N%2 == 0
-}
+func (r Received) Even() bool { return r.Number() >= 0 && r.Number()%2 == 0 }
 
 // A Worker is the real other side of a sink, in this process.
 type Worker struct {
@@ -71,6 +69,8 @@ type Worker struct {
 
 // A Fixture makes the sink under test.
 type Fixture struct {
+	// Name is the sink's row in the table of docs/conformance.md; empty for none.
+	Name string
 	// Worker starts a worker that ends with the test at the latest.
 	Worker func(t *testing.T) Worker
 	// Sink returns a new sink for the worker that was started last.
@@ -88,59 +88,73 @@ type Fixture struct {
 // patience is how long anything may take that should be done at once.
 const patience = 10 * time.Second
 
+// cannotSay is why a case is not for a sink.
+const cannotSay = "its protocol has no answer that says so"
+
+// A workerTrial is one case, with a sink of its own that make returns. It is not
+// for a sink where there is a reason.
+type workerTrial struct {
+	name   string
+	run    func(*testing.T, *bench)
+	make   func(t *testing.T) sinks.Sink
+	reason string
+}
+
+// workerTrials are the cases. They begin with those for every sink.
+func workerTrials(f *Fixture) []workerTrial {
+	unless := func(not bool, reason string) string {
+		if not {
+			return reason
+		}
+		return ""
+	}
+	all := []workerTrial{
+		{name: "delivers all", run: delivers},
+		{name: "failure is tried again", run: failureIsTriedAgain},
+		{name: "broken answer is tried again", run: brokenAnswer},
+		{name: "nobody there is tried again", run: nobodyThere},
+		{name: "ends with its deadline", run: endsWithDeadline},
+		{name: "ends when cancelled", run: endsWhenCancelled},
+		{name: "cancelled before", run: cancelledBefore},
+		{name: "one attempt, one request", run: oneRequest},
+		{name: "many at once", run: manyAtOnce},
+		{name: "batches, one by one", run: batch},
+		{name: "leaves the event as it is", run: leavesTheEvent},
+		{name: "refused for ever", run: refusalIsPermanent, reason: unless(f.CannotRefuse, cannotSay)},
+		{name: "worker is gone", run: gone, reason: unless(f.CannotLeave, cannotSay)},
+		{name: "answers with events", run: replies, make: f.Replying, reason: unless(f.Replying == nil, "its answers are no events")},
+	}
+	for i := range all {
+		if all[i].make == nil {
+			all[i].make = f.Sink
+		}
+	}
+	return all
+}
+
 // Exercise runs the suite. Each case has a worker and a sink of its own.
 func Exercise(t *testing.T, f Fixture) {
 	t.Helper()
-	for _, c := range []struct {
-		name string
-		run  func(*testing.T, *bench)
-	}{
-		{"delivers the whole event", delivers},
-		{"a failure may be tried again", failureIsTriedAgain},
-		{"a broken answer may be tried again", brokenAnswer},
-		{"nobody there may be tried again", nobodyThere},
-		{"ends with its deadline", endsWithDeadline},
-		{"ends when it is cancelled", endsWhenCancelled},
-		{"does nothing when it is cancelled before", cancelledBefore},
-		{"one attempt is one request", oneRequest},
-		{"many at once", manyAtOnce},
-		{"a batch is settled item by item", batch},
-		{"leaves the event as it is", leavesTheEvent},
-	} {
+	keep := func(t *testing.T, name, reason string) {
+		t.Helper()
+		conformance.Keep(t, conformance.Result{Kind: conformance.Worker, Adapter: f.Name, Case: name, Reason: reason})
+	}
+	for _, c := range workerTrials(&f) {
 		t.Run(c.name, func(t *testing.T) {
-			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
+			keep(t, c.name, c.reason)
+			if c.reason != "" {
+				return
+			}
+			b := &bench{worker: f.Worker(t), sink: c.make(t)}
 			c.run(t, b)
 			b.close(t)
 		})
 	}
-	optional(t, f)
-	t.Run("leaves nothing running", func(t *testing.T) { leavesNothing(t, f) })
-}
-
-// optional runs what not every sink can do.
-func optional(t *testing.T, f Fixture) {
-	t.Helper()
-	if !f.CannotLeave {
-		t.Run("a worker that is gone", func(t *testing.T) {
-			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
-			gone(t, b)
-			b.close(t)
-		})
-	}
-	if !f.CannotRefuse {
-		t.Run("a refusal is permanent", func(t *testing.T) {
-			b := &bench{worker: f.Worker(t), sink: f.Sink(t)}
-			refusalIsPermanent(t, b)
-			b.close(t)
-		})
-	}
-	if f.Replying != nil {
-		t.Run("answers with events", func(t *testing.T) {
-			b := &bench{worker: f.Worker(t), sink: f.Replying(t)}
-			replies(t, b)
-			b.close(t)
-		})
-	}
+	const last = "leaves nothing"
+	t.Run(last, func(t *testing.T) {
+		keep(t, last, "")
+		leavesNothing(t, f)
+	})
 }
 
 // A bench is a sink and its worker.

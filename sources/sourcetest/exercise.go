@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"sluice/event"
+	"sluice/integration/conformance"
 	"sluice/sources"
 )
 
@@ -18,8 +22,16 @@ const StopWithin = 10 * time.Second
 
 // A Fixture is how Exercise gets at one kind of source.
 type Fixture struct {
+	// Name is the source's row in the table of docs/conformance.md; empty for none.
+	// With a name, each case is run, or Without says why not.
+	Name string
 	// Start returns a new, empty upstream. What it opens ends with tb.
 	Start func(tb testing.TB) Upstream
+	// Kill kills the real program while things happen upstream, and checks that all
+	// of them arrive.
+	Kill func(t *testing.T, u Upstream)
+	// Without says why a case is not for this source, by the case's name.
+	Without map[string]string
 }
 
 // An Upstream is what a source reads from, or who sends to it. Its things have
@@ -28,6 +40,9 @@ type Upstream struct {
 	// Source returns a new source over the same upstream, as after a restart of
 	// the program. Run has not been called yet.
 	Source func(tb testing.TB) sources.Source
+	// Section is what Source is built from as it stands in the file, in YAML's flow
+	// style: `amqp: {queue: work}`.
+	Section string
 	// Send makes n new things happen. An upstream that waits for an answer
 	// tries again until it has it, or ctx ends.
 	Send func(ctx context.Context, n int) error
@@ -40,28 +55,83 @@ type Upstream struct {
 	// Keeps says that the upstream keeps things while the source is away, so
 	// that Send may be called between two runs.
 	Keeps bool
+	// Exact says that it can be read again from where the source was: nothing is
+	// published twice, whatever has happened.
+	Exact bool
+	// Number returns the number, from 0 over all Sends, of the thing that an event
+	// was made from; nil where things have no order. Send makes them of several
+	// partition keys.
+	Number func(e *event.Event) int
+	// Restart stops the upstream in an orderly way and starts it again, where it
+	// was, with all that it has kept; nil where it is no server.
+	Restart func(tb testing.TB)
+	// Wrong are sources that cannot work.
+	Wrong []Wrong
+	// Fill makes n things happen as fast as it goes, each with size bytes of data.
+	// It is for benchmarks; Send and Fill are not mixed.
+	Fill func(ctx context.Context, n, size int) error
 }
 
-// Exercise runs the suite that every source passes.
+// A Wrong is a source that cannot work, such as one with a wrong password.
+type Wrong struct {
+	Name   string
+	Source func(tb testing.TB, env sources.Env) sources.Source
+	// Want is part of what Run returns, or reports as the source's health.
+	Want string
+}
+
+// A trial is one case of the suite. It is not run, unless there is a reason given,
+// where missing says that the upstream has not what it takes.
+type trial struct {
+	name    string
+	run     func(t *testing.T, u Upstream)
+	missing func(u Upstream) bool
+}
+
+// trials are the cases; kill is the fixture's.
+func trials(kill func(*testing.T, Upstream)) []trial {
+	always := func(Upstream) bool { return false }
+	return []trial{
+		{"delivers all", deliversAll, always},
+		{"I1: no early ack", failingPublish, always},
+		{"I1: lost answers", lostAnswers, always},
+		{"restart", restart, always},
+		{"I5: same id twice", again, func(u Upstream) bool { return u.Again == nil }},
+		{"order per key", order, func(u Upstream) bool { return u.Number == nil }},
+		{"server restart", serverRestart, func(u Upstream) bool { return u.Restart == nil }},
+		{"wrong settings", wrongSettings, func(u Upstream) bool { return len(u.Wrong) == 0 }},
+		{"stops while idle", stopsIdle, always},
+		{"stops while publish hangs", stopsBlocked, always},
+		{"kill -9", kill, func(Upstream) bool { return kill == nil }},
+	}
+}
+
+// Exercise runs the suite that every source passes. After each case nothing that
+// the source has started may be left.
 func Exercise(t *testing.T, fixture Fixture) {
 	t.Helper()
-	cases := []struct {
-		name string
-		run  func(t *testing.T, u Upstream)
-	}{
-		{"delivers all", deliversAll},
-		{"I1: no upstream ack while publish fails, then the same ids", failingPublish},
-		{"I1: answers of the bus are lost", lostAnswers},
-		{"restart goes on where it was", restart},
-		{"I5: the same thing twice has the same id", again},
-		{"stops while idle", stopsIdle},
-		{"stops while publish hangs", stopsBlocked},
+	all := trials(fixture.Kill)
+	for name := range fixture.Without {
+		if !slices.ContainsFunc(all, func(c trial) bool { return c.name == name }) {
+			t.Errorf("Without names %q, which is no case", name)
+		}
 	}
-	for _, c := range cases {
+	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
+			reason := fixture.Without[c.name]
+			conformance.Keep(t, conformance.Result{Kind: conformance.Source, Adapter: fixture.Name, Case: c.name, Reason: reason})
+			if reason != "" {
+				return
+			}
 			ignore := goleak.IgnoreCurrent()
 			t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
-			c.run(t, fixture.Start(t))
+			u := fixture.Start(t)
+			switch {
+			case !c.missing(u):
+				c.run(t, u)
+			case fixture.Name != "":
+				t.Error("the fixture has not what this case takes, and Without gives no reason")
+			}
 		})
 	}
 }
@@ -104,6 +174,45 @@ func Run(tb testing.TB, source sources.Source, out sources.Out) (stop func()) {
 	}
 	tb.Cleanup(stop)
 	return stop
+}
+
+// Supervise runs sources as the program does, until stop is called: one that
+// returns an error is followed by another one.
+func Supervise(tb testing.TB, next func(tb testing.TB) sources.Source, out *Out) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if err := next(tb).Run(ctx, out.Restart()); err != nil && ctx.Err() == nil {
+				tb.Logf("Run returned %v, and is run again", err)
+				wait(ctx, pause)
+			}
+		}
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case <-ended:
+		case <-time.After(within(tb, StopWithin)):
+			tb.Error("Run has not returned in time")
+		}
+	})
+	tb.Cleanup(stop)
+	return stop
+}
+
+// pause is how long a source that has ended is left alone.
+const pause = 100 * time.Millisecond
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // sending calls send in the background; wait fails the test when it fails.
@@ -229,13 +338,122 @@ func restart(t *testing.T, u Upstream) {
 	wantEvents(t, out, 10)
 	awaitAcked(t, u, 10)
 	stop()
+	wantExact(t, u, out)
+}
+
+// wantExact fails when something was published twice that need not be.
+func wantExact(tb testing.TB, u Upstream, out *Out) {
+	tb.Helper()
+	if repeats := out.Repeats(); u.Exact && len(repeats) > 0 {
+		tb.Errorf("%d events were published again, the first has the id %q", len(repeats), repeats[0].ID)
+	}
+}
+
+func order(t *testing.T, u Upstream) {
+	t.Helper()
+	out := NewOut()
+	stop := Run(t, u.Source(t), out)
+	const each = 100
+	sending(t, u, each)()
+	out.Wait(t, each/2)
+	out.FailNext(3, event.ErrUnavailable)
+	sending(t, u, each)()
+	wantEvents(t, out, 2*each)
+	stop()
+	wantOrder(t, u, out.Events())
+}
+
+// wantOrder fails unless the things of each partition key come in their order.
+func wantOrder(tb testing.TB, u Upstream, events []event.Event) {
+	tb.Helper()
+	last := map[string]int{}
+	for i := range events {
+		key, number := events[i].PartitionKey(), u.Number(&events[i])
+		if before, any := last[key]; any && before >= number {
+			tb.Errorf("partition key %q: thing %d came after thing %d", key, number, before)
+		}
+		last[key] = number
+	}
+	if len(last) < 2 {
+		tb.Errorf("all things have one partition key, %v", last)
+	}
+}
+
+// serverRestart restarts the upstream while the source runs, idle and with things
+// on their way.
+func serverRestart(t *testing.T, u Upstream) {
+	t.Helper()
+	out := NewOut()
+	stop := Supervise(t, u.Source, out)
+	sending(t, u, 5)()
+	out.Wait(t, 5)
+	u.Restart(t)
+	sending(t, u, 5)()
+	out.Wait(t, 10)
+	unblock := out.Block()
+	if u.Keeps {
+		sending(t, u, 5)()
+		out.WaitBlocked(t, 1)
+	}
+	u.Restart(t)
+	unblock()
+	if !u.Keeps {
+		sending(t, u, 5)()
+	}
+	wantEvents(t, out, 15)
+	awaitAcked(t, u, 15)
+	stop()
+	wantExact(t, u, out)
+}
+
+func wrongSettings(t *testing.T, u Upstream) {
+	t.Helper()
+	for _, w := range u.Wrong {
+		t.Run(w.Name, func(t *testing.T) { wrongSetting(t, w) })
+	}
+}
+
+// wrongSetting runs a source that cannot work until it has said why. It may go on
+// trying, or give up.
+func wrongSetting(t *testing.T, w Wrong) {
+	t.Helper()
+	said := make(chan error, 1)
+	report := func(err error) {
+		if err == nil {
+			return
+		}
+		select {
+		case said <- err:
+		default:
+		}
+	}
+	env := Env("wrong", nil)
+	env.Report = report
+	source := w.Source(t, env)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		report(source.Run(ctx, NewOut()))
+	}()
+	select {
+	case err := <-said:
+		if !strings.Contains(err.Error(), w.Want) {
+			t.Errorf("it says %q, want %q in it", err, w.Want)
+		}
+	case <-time.After(within(t, Patience)):
+		t.Errorf("it says nothing, want %q", w.Want)
+	}
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(within(t, StopWithin)):
+		t.Error("Run has not returned in time")
+	}
 }
 
 func again(t *testing.T, u Upstream) {
 	t.Helper()
-	if u.Again == nil {
-		t.Skip("the upstream shows nothing twice")
-	}
 	out := NewOut()
 	stop := Run(t, u.Source(t), out)
 	sending(t, u, 5)()

@@ -2,6 +2,7 @@ package sourcetest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -84,6 +85,15 @@ func (t *tape) next(ctx context.Context, position int) (int, error) {
 	}
 }
 
+// number is that of the thing that an event was made from.
+func number(e *event.Event) int {
+	n, _ := strconv.Atoi(e.ID)
+	return n
+}
+
+// keys is how many partition keys there are.
+const keys = 2
+
 // A reader is a source that reads a tape; flaw is what is wrong with it.
 type reader struct {
 	tape *tape
@@ -98,8 +108,16 @@ func (r *reader) Run(ctx context.Context, out sources.Out) error {
 		return err
 	}
 	position, _ := strconv.Atoi(string(cursor))
-	if r.flaw == "starts at the end" {
+	switch r.flaw {
+	case "starts at the end":
 		position = r.tape.length
+	case "starts at the beginning":
+		position = 0
+	case "says nothing":
+		<-ctx.Done()
+		return nil
+	case "cannot work":
+		return errors.New("no such tape")
 	}
 	if r.flaw == "leaks" {
 		go func() { <-make(chan struct{}) }()
@@ -130,6 +148,9 @@ func (r *reader) end(err error) error {
 // step publishes one thing and tells whether to go on to the next.
 func (r *reader) step(ctx context.Context, out sources.Out, position int) bool {
 	id := strconv.Itoa(position)
+	if r.flaw == "mixes order" {
+		id = strconv.Itoa(position ^ 2*keys)
+	}
 	if r.flaw == "makes ids up" {
 		r.mu.Lock()
 		r.made++
@@ -139,7 +160,8 @@ func (r *reader) step(ctx context.Context, out sources.Out, position int) bool {
 	if r.flaw == "acks early" {
 		r.tape.ack(position)
 	}
-	e := event.Event{ID: id, Source: "/tape", Type: "made"}
+	key := strconv.Itoa(position % keys)
+	e := event.Event{ID: id, Source: "/tape", Type: "made", Extensions: map[string]any{"partitionkey": key}}
 	if r.flaw == "makes invalid events" {
 		e.Type = ""
 	}
@@ -152,6 +174,12 @@ func (r *reader) step(ctx context.Context, out sources.Out, position int) bool {
 }
 
 func fixture(flaw string) sourcetest.Fixture {
+	wrong := func(testing.TB, sources.Env) sources.Source {
+		if flaw == "" {
+			return &reader{tape: newTape(), flaw: "cannot work"}
+		}
+		return &reader{tape: newTape(), flaw: flaw}
+	}
 	return sourcetest.Fixture{Start: func(testing.TB) sourcetest.Upstream {
 		t := newTape()
 		return sourcetest.Upstream{
@@ -160,6 +188,9 @@ func fixture(flaw string) sourcetest.Fixture {
 			Again:  t.again,
 			Acked:  t.countAcked,
 			Keeps:  true,
+			Exact:  true,
+			Number: number,
+			Wrong:  []sourcetest.Wrong{{Name: "no tape", Want: "no such tape", Source: wrong}},
 		}
 	}}
 }
@@ -182,10 +213,13 @@ func TestFlawedSource(t *testing.T) {
 // The suite is no good unless it catches these.
 func TestFlawedSourcesAreCaught(t *testing.T) {
 	cases := []struct{ flaw, caught string }{
-		{"acks early", "I1:_no_upstream_ack_while_publish_fails,_then_the_same_ids"},
-		{"goes on after a failure", "I1:_no_upstream_ack_while_publish_fails,_then_the_same_ids"},
-		{"makes ids up", "I5:_the_same_thing_twice_has_the_same_id"},
-		{"starts at the end", "restart_goes_on_where_it_was"},
+		{"acks early", "I1:_no_early_ack"},
+		{"goes on after a failure", "I1:_no_early_ack"},
+		{"makes ids up", "I5:_same_id_twice"},
+		{"starts at the end", "restart"},
+		{"starts at the beginning", "restart"},
+		{"mixes order", "order_per_key"},
+		{"says nothing", "wrong_settings"},
 		{"does not stop", "stops_while_idle"},
 		{"returns the context's error", "stops_while_idle"},
 		{"leaks", "stops_while_idle"},
