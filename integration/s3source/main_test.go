@@ -13,10 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sluice/config"
 	"sluice/event"
+	"sluice/integration/adapters"
 	"sluice/integration/minio"
 	"sluice/sources"
 	"sluice/sources/s3"
@@ -25,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
-	goleak.VerifyTestMain(m)
+	adapters.Main(m)
 }
 
 // A source is an s3 source that runs.

@@ -4,9 +4,11 @@ package server
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -44,7 +46,7 @@ type Server struct {
 	options Options
 	command *exec.Cmd
 	exited  chan error
-	output  *output
+	output  *os.File
 	paused  bool
 }
 
@@ -54,19 +56,38 @@ func Start(tb testing.TB, options Options) *Server {
 	if options.Signal == 0 {
 		options.Signal = syscall.SIGTERM
 	}
-	s := &Server{options: options, output: &output{}}
+	output, err := os.OpenFile(filepath.Join(tb.TempDir(), "output"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &Server{options: options, output: output}
 	tb.Cleanup(func() {
 		s.Kill(tb)
 		if tb.Failed() {
-			tb.Logf("%s said:\n%s", options.Name, s.output)
+			tb.Logf("%s said:\n%s", options.Name, s.Output())
 		}
+		_ = output.Close() // it is a test's own
 	})
 	s.Restart(tb)
 	return s
 }
 
+// mostOutput is how many bytes of what a server has said are shown.
+const mostOutput = 64 << 10
+
 // Output returns the end of what the server has said.
-func (s *Server) Output() string { return s.output.String() }
+func (s *Server) Output() string {
+	info, err := s.output.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	from := max(0, info.Size()-mostOutput)
+	text, err := io.ReadAll(io.NewSectionReader(s.output, from, info.Size()-from))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
 
 // Restart stops the server when it runs, starts it, and waits until it is ready.
 func (s *Server) Restart(tb testing.TB) {
@@ -88,17 +109,19 @@ func (s *Server) start(tb testing.TB) {
 	command := exec.Command(s.options.Command[0], s.options.Command[1:]...) //nolint:noctx // see above
 	command.Env, command.Dir = append(os.Environ(), s.options.Env...), s.options.Dir
 	command.Stdout, command.Stderr = s.output, s.output
-	// What the server starts itself would keep the output open when it is killed.
-	command.WaitDelay = time.Second
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.credential(tb)}
 	if err := command.Start(); err != nil {
 		tb.Fatalf("%s does not start: %v", s.options.Name, err)
 	}
 	exited := make(chan error, 1)
-	go func() { exited <- command.Wait() }()
+	go wait(command, exited)
 	s.command, s.exited = command, exited
 	s.waitReady(tb)
 }
+
+// wait waits for a process. It has a name, so that who looks for leaks knows it: a
+// server may be started again in the middle of a test.
+func wait(command *exec.Cmd, exited chan<- error) { exited <- command.Wait() }
 
 // credential is that of the user that the server runs as; nil for the test's.
 func (s *Server) credential(tb testing.TB) *syscall.Credential {
@@ -136,11 +159,11 @@ func (s *Server) waitReady(tb testing.TB) {
 		select {
 		case exit := <-s.exited:
 			s.command = nil
-			tb.Fatalf("%s has ended: %v\n%s", s.options.Name, exit, s.output)
+			tb.Fatalf("%s has ended: %v\n%s", s.options.Name, exit, s.Output())
 		case <-time.After(every):
 		}
 		if time.Now().After(deadline) {
-			tb.Fatalf("%s is not ready after %v: %v\n%s", s.options.Name, readyWithin, err, s.output)
+			tb.Fatalf("%s is not ready after %v: %v\n%s", s.options.Name, readyWithin, err, s.Output())
 		}
 	}
 }
@@ -164,7 +187,7 @@ func (s *Server) Stop(tb testing.TB) {
 		s.command = nil
 	case <-time.After(stopWithin):
 		s.Kill(tb)
-		tb.Errorf("%s has not ended within %v of %v\n%s", s.options.Name, stopWithin, s.options.Signal, s.output)
+		tb.Errorf("%s has not ended within %v of %v\n%s", s.options.Name, stopWithin, s.options.Signal, s.Output())
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sluice/event"
 	"sluice/integration/conformance"
 	"sluice/sinks"
@@ -116,8 +114,7 @@ func ExerciseStore(t *testing.T, f StoreFixture) {
 			if reason != "" {
 				return
 			}
-			ignore := goleak.IgnoreCurrent()
-			t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
+			conformance.NoLeaks(t)
 			s := f.Start(t)
 			switch {
 			case !c.missing(&s):

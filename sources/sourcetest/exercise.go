@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sluice/event"
 	"sluice/integration/conformance"
 	"sluice/sources"
@@ -123,8 +121,7 @@ func Exercise(t *testing.T, fixture Fixture) {
 			if reason != "" {
 				return
 			}
-			ignore := goleak.IgnoreCurrent()
-			t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
+			conformance.NoLeaks(t)
 			u := fixture.Start(t)
 			switch {
 			case !c.missing(u):
