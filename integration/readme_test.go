@@ -14,9 +14,13 @@ import (
 // documentation shows, with its flags. What they do is shown by the example's
 // own test.
 func TestReadmeCommands(t *testing.T) {
-	files, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md"} {
+		some, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, some...)
 	}
 	checked := 0
 	for _, file := range append(files, "../README.md") {

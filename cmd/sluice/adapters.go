@@ -10,6 +10,7 @@ import (
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinknats "sluice/sinks/nats"
+	sinks3 "sluice/sinks/s3"
 	"sluice/sources"
 	sourcecron "sluice/sources/cron"
 	sourcehttp "sluice/sources/http"
@@ -31,6 +32,7 @@ func sinkAdapters() []sinks.Adapter {
 	return []sinks.Adapter{
 		sinkhttp.Adapter(),
 		sinknats.Adapter(),
+		sinks3.Adapter(),
 	}
 }
 

@@ -6,21 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
 
 	"sluice/event"
 	"sluice/sinks"
-)
-
-// The extension attributes that an event of a batch carries instead of headers.
-const (
-	// AttributeDelivery is the delivery's id.
-	AttributeDelivery = "sluicedelivery"
-	// AttributeAttempt is the number of the attempt, from 1.
-	AttributeAttempt = "sluiceattempt"
 )
 
 // attributesGuess is about what the attributes of an event take as JSON.
@@ -40,23 +31,13 @@ func (s *sink) deliverBatch(ctx context.Context, a *sinks.Attempt) (sinks.Respon
 func (s *sink) encodeBatch(req *fasthttp.Request, a *sinks.Attempt) {
 	events, size := make([]*event.Event, len(a.Deliveries)), 0
 	for i := range a.Deliveries {
-		events[i] = named(&a.Deliveries[i])
+		events[i] = sinks.Named(&a.Deliveries[i])
 		size += attributesGuess + len(events[i].Data)
 	}
 	req.Header.SetContentType(event.MediaTypeBatchJSON)
 	req.SetBodyRaw(event.AppendBatchJSON(make([]byte, 0, size), events...))
 	req.Header.Add(HeaderBatch, strconv.Itoa(len(events)))
 	s.encodeAttempt(req, a)
-}
-
-// named returns the event with the delivery's id and attempt. Whatever stood
-// there came from outside.
-func named(d *sinks.Delivery) *event.Event {
-	e := *d.Event
-	e.Extensions = make(map[string]any, len(d.Event.Extensions)+2)
-	maps.Copy(e.Extensions, d.Event.Extensions)
-	e.Extensions[AttributeDelivery], e.Extensions[AttributeAttempt] = d.ID, int32(min(d.Attempt, 1<<31-1))
-	return &e
 }
 
 // settleBatch judges an answer by its status, and one of 2xx by what it says
@@ -118,7 +99,7 @@ func failures(items []map[string]json.RawMessage, deliveries []sinks.Delivery) e
 		}
 		i, known := index[*id]
 		if !known {
-			return fmt.Errorf("batchItemFailures[%d] names %s, which is no %s of the batch", n, sinks.Excerpt([]byte(*id)), AttributeDelivery)
+			return fmt.Errorf("batchItemFailures[%d] names %s, which is no %s of the batch", n, sinks.Excerpt([]byte(*id)), sinks.AttributeDelivery)
 		}
 		failed[i] = errReported
 	}

@@ -41,7 +41,7 @@ func TestABatchIsOneRequest(t *testing.T) {
 	})
 	s := build(t, server.URL, batchMode, sign(whsec(24)))
 	a := three()
-	a.Deliveries[1].Event.Extensions[sinkhttp.AttributeDelivery] = "from outside"
+	a.Deliveries[1].Event.Extensions[sinks.AttributeDelivery] = "from outside"
 	for range 2 {
 		if _, err := s.Deliver(t.Context(), a); err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func TestABatchIsOneRequest(t *testing.T) {
 			t.Errorf("event %d is %q, want %q", i, got, want)
 		}
 	}
-	if a.Deliveries[1].Event.Extension(sinkhttp.AttributeDelivery) != "from outside" {
+	if a.Deliveries[1].Event.Extension(sinks.AttributeDelivery) != "from outside" {
 		t.Error("the event was changed")
 	}
 	whole := header.Get("Webhook-Id")

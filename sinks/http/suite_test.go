@@ -62,8 +62,8 @@ func receivedOf(header http.Header, body []byte) []sinktest.Received {
 	}
 	all := make([]sinktest.Received, len(events))
 	for i := range events {
-		number, _ := strconv.Atoi(events[i].Extension(sinkhttp.AttributeAttempt))
-		all[i] = sinktest.Received{ID: events[i].Extension(sinkhttp.AttributeDelivery), Attempt: number, Data: string(events[i].Data)}
+		number, _ := strconv.Atoi(events[i].Extension(sinks.AttributeAttempt))
+		all[i] = sinktest.Received{ID: events[i].Extension(sinks.AttributeDelivery), Attempt: number, Data: string(events[i].Data)}
 	}
 	return all
 }
