@@ -4,8 +4,10 @@
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.14.0
 FUZZTIME ?= 20s
+# The examples that need more than Go.
+EXAMPLES := ./examples/functions
 
-.PHONY: help build test lint fuzz integration bench bench-go verify nightly
+.PHONY: help build test lint fuzz integration bench bench-adapters bench-go verify nightly
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,13 +30,19 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-integration: ## Kill, stop and load the real program, and test against real servers (once builds a MinIO)
-	go test -tags integration -count=1 -timeout 20m ./integration/... ./examples/functions
+integration: ## Kill, stop and load the real program, and test against real servers (installs and builds them)
+	@set -e; results=$$(mktemp -d); trap 'rm -rf "$$results"' EXIT; export SLUICE_CONFORMANCE="$$results"; set -x; \
+	go test -count=1 -run '^(TestExercise|TestSuite)' ./sources/... ./sinks/...; \
+	go test -tags integration -count=1 -timeout 20m ./integration/... $(EXAMPLES); \
+	go run ./integration/conformance/table docs/conformance.md
 	cd integration/compose && go test -tags integration -count=1 -timeout 10m ./...
 
 bench: ## Measure sluice beside the floor, in about two minutes, and write docs/benchmarks.md
 	go run ./integration/bench -events 100000 -seconds 3 -stored 100000 -idle 5s -update docs/benchmarks.md
 	go run ./integration/bench/functions -update docs/benchmarks.md
+
+bench-adapters: ## Measure every source and sink with its real server, and write docs/benchmarks.md
+	go run ./integration/bench/adapters -update docs/benchmarks.md
 
 bench-go: ## Measure the hot paths by themselves
 	go test -run '^$$' -bench . -benchmem ./event ./bus ./router/... ./sources/http ./sinks/http

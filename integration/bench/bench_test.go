@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -44,35 +42,15 @@ func TestBook(t *testing.T) {
 	}
 }
 
-func TestUpdateFile(t *testing.T) {
+func TestMarkdown(t *testing.T) {
 	b := newBook()
 	b.add(metricDispatch, "floor", 10)
 	b.add(metricDispatch, "sluice", 15)
 	r := &result{Date: "2026-01-02", Machine: "m", Go: "go1", Server: "2", Command: "c", Lines: b.close()}
 	const table = "2026-01-02 · m · go1 · nats-server 2 · `c`\n\n| what | unit | floor | sluice | sluice : floor |\n" +
 		"|---|---|---:|---:|---:|\n| dispatch to an HTTP worker | events/s | 10 | 15 | 1.50 |\n"
-	for name, c := range map[string]struct{ before, after, err string }{
-		"new file": {"", "# Benchmarks\n\n" + begin + table + finish, ""},
-		"in between": {
-			"head\n" + begin + "old\n" + finish + "tail\n", "head\n" + begin + table + finish + "tail\n", "",
-		},
-		"no place": {"head\n", "head\n", `has no lines "<!-- benchmarks: begin -->" and "<!-- benchmarks: end -->" to write between`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "page.md")
-			if c.before != "" {
-				if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			err := r.updateFile(path)
-			if (err == nil) != (c.err == "") || err != nil && err.Error() != path+" "+c.err {
-				t.Errorf("error %v, want %q", err, c.err)
-			}
-			if got, _ := os.ReadFile(path); string(got) != c.after {
-				t.Errorf("the file is\n%s\nwant\n%s", got, c.after)
-			}
-		})
+	if got := r.markdown(); got != table {
+		t.Errorf("the table is\n%s\nwant\n%s", got, table)
 	}
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -14,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"sluice/integration/page"
 )
 
 // A result is a whole run, as it is written.
@@ -60,7 +60,7 @@ func processor() string {
 func (b *bench) report(stdout io.Writer) error {
 	r := b.result()
 	if b.update != "" {
-		if err := r.updateFile(b.update); err != nil {
+		if _, err := page.Update(b.update, "benchmarks", r.markdown()); err != nil {
 			return err
 		}
 	}
@@ -113,27 +113,4 @@ func (r *result) markdown() string {
 		}
 	}
 	return text.String()
-}
-
-// What stands between these lines of a file belongs to this program.
-const (
-	begin  = "<!-- benchmarks: begin -->\n"
-	finish = "<!-- benchmarks: end -->\n"
-)
-
-// updateFile replaces the table of a file, and leaves the rest as it is.
-func (r *result) updateFile(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, ended := strings.Cut(rest, finish)
-	switch {
-	case len(text) == 0:
-		before = "# Benchmarks\n\n"
-	case !found || !ended:
-		return fmt.Errorf("%s has no lines %q and %q to write between", path, strings.TrimSpace(begin), strings.TrimSpace(finish))
-	}
-	return os.WriteFile(path, []byte(before+begin+r.markdown()+finish+after), 0o644) //nolint:gosec // a page to read
 }

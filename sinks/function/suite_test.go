@@ -189,6 +189,7 @@ func (w *suiteWorker) set(change func()) {
 func TestSuite(t *testing.T) {
 	var url string
 	sinktest.Exercise(t, sinktest.Fixture{
+		Name:        "function",
 		CannotLeave: true, CannotRefuse: true,
 		Worker: func(t *testing.T) sinktest.Worker {
 			t.Helper()

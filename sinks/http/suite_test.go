@@ -99,6 +99,7 @@ func TestSuite(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			var url string
 			fixture := sinktest.Fixture{
+				Name: "http " + string(mode),
 				Worker: func(t *testing.T) sinktest.Worker {
 					t.Helper()
 					w := &suiteWorker{hold: make(chan struct{})}

@@ -57,6 +57,7 @@ func TestSuite(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			var url string
 			sinktest.Exercise(t, sinktest.Fixture{
+				Name:        "nats " + string(mode),
 				CannotLeave: true,
 				Worker: func(t *testing.T) sinktest.Worker {
 					t.Helper()

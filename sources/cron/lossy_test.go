@@ -70,7 +70,13 @@ func (c *handClock) move(d time.Duration) {
 
 // The upstream of a schedule is the clock: to send is to let seconds pass.
 func TestExercise(t *testing.T) {
-	sourcetest.Exercise(t, sourcetest.Fixture{Start: func(testing.TB) sourcetest.Upstream {
+	sourcetest.Exercise(t, sourcetest.Fixture{Name: "cron", Without: map[string]string{
+		"I5: same id twice": "a tick passes once",
+		"order per key":     "the ticks of a schedule have no keys",
+		"server restart":    "the upstream is the clock",
+		"wrong settings":    "they are found before it runs, by `sluice validate`",
+		"kill -9":           "the clock of the suite is not the program's; TestKillOnTicks of the package kills it",
+	}, Start: func(testing.TB) sourcetest.Upstream {
 		clock := &handClock{begun: make(chan struct{}), time: time.Date(2026, 3, 29, 0, 59, 50, 0, time.UTC)}
 		scheduler := NewScheduler(clock.now)
 		return sourcetest.Upstream{

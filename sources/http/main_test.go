@@ -138,7 +138,12 @@ func serve(handler http.Handler, request *http.Request) answer {
 }
 
 func TestSuite(t *testing.T) {
-	sourcetest.Exercise(t, sourcetest.Fixture{Start: func(tb testing.TB) sourcetest.Upstream {
+	sourcetest.Exercise(t, sourcetest.Fixture{Name: "http", Without: map[string]string{
+		"order per key":  "requests are stored as they are accepted; senders have no other order",
+		"server restart": "its senders are the upstream",
+		"wrong settings": "a wrong path or token is the sender's, and answered with 404 or 401",
+		"kill -9":        "TestKill50 in integration/ kills it under load",
+	}, Start: func(tb testing.TB) sourcetest.Upstream {
 		tb.Helper()
 		server, url := startServer(tb, sourcehttp.Options{})
 		c := newConfig("/hooks")

@@ -19,6 +19,7 @@ import (
 
 	"sluice/functions"
 	"sluice/functions/runtimes"
+	"sluice/integration/page"
 )
 
 func main() {
@@ -66,7 +67,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if b.update != "" {
-		return b.updateFile(b.update)
+		_, err := page.Update(b.update, "functions", b.markdown())
+		return err
 	}
 	_, err = io.WriteString(stdout, b.markdown())
 	return err

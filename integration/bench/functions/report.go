@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,12 +13,6 @@ type row struct {
 	runtime, way string
 	*measurement
 }
-
-// What stands between these lines of a file belongs to this program.
-const (
-	begin  = "<!-- functions: begin -->\n"
-	finish = "<!-- functions: end -->\n"
-)
 
 func (b *bench) markdown() string {
 	var text strings.Builder
@@ -37,18 +30,4 @@ func (b *bench) markdown() string {
 func percentile(values []float64, p int) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
-}
-
-// updateFile replaces the table of a file, and leaves the rest as it is.
-func (b *bench) updateFile(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, ended := strings.Cut(rest, finish)
-	if !found || !ended {
-		return fmt.Errorf("%s has no lines %q and %q to write between", path, strings.TrimSpace(begin), strings.TrimSpace(finish))
-	}
-	return os.WriteFile(path, []byte(before+begin+b.markdown()+finish+after), 0o644) //nolint:gosec // a page to read
 }
