@@ -12,6 +12,7 @@ import (
 	sinknats "sluice/sinks/nats"
 	sinks3 "sluice/sinks/s3"
 	"sluice/sources"
+	sourceamqp "sluice/sources/amqp"
 	sourcecron "sluice/sources/cron"
 	sourcehttp "sluice/sources/http"
 	sources3 "sluice/sources/s3"
@@ -21,6 +22,7 @@ import (
 // share one scheduler.
 func sourceAdapters() []sources.Adapter {
 	return []sources.Adapter{
+		sourceamqp.Adapter(),
 		sourcecron.Adapter(sourcecron.NewScheduler(time.Now)),
 		sourcehttp.Adapter(),
 		sources3.Adapter(),
