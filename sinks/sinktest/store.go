@@ -165,7 +165,7 @@ func (b *storeBench) deliver(t *testing.T, a sinks.Attempt) error {
 // from any goroutine of the test.
 func (b *storeBench) insist(t *testing.T, n int) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := deadlineOf(t)
 	for try := 1; ; try++ {
 		err := b.deliver(t, numberedAttempt(try, n))
 		switch {
@@ -179,10 +179,21 @@ func (b *storeBench) insist(t *testing.T, n int) {
 	}
 }
 
+// deadlineOf is when a test has waited for long enough; earlier when its own end is
+// near.
+func deadlineOf(t *testing.T) time.Time {
+	t.Helper()
+	limit := patience
+	if end, bounded := t.Deadline(); bounded {
+		limit = min(limit, time.Until(end)/2)
+	}
+	return time.Now().Add(limit)
+}
+
 // want waits until all deliveries with numbers below n are stored.
 func (b *storeBench) want(t *testing.T, n int) []Received {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := deadlineOf(t); ; time.Sleep(10 * time.Millisecond) {
 		all := b.Stored(t)
 		missing := missingOf(all, n)
 		if len(missing) == 0 {
