@@ -15,6 +15,7 @@ import (
 	sourceamqp "sluice/sources/amqp"
 	sourcecron "sluice/sources/cron"
 	sourcehttp "sluice/sources/http"
+	sourcekinesis "sluice/sources/kinesis"
 	sources3 "sluice/sources/s3"
 )
 
@@ -25,6 +26,7 @@ func sourceAdapters() []sources.Adapter {
 		sourceamqp.Adapter(),
 		sourcecron.Adapter(sourcecron.NewScheduler(time.Now)),
 		sourcehttp.Adapter(),
+		sourcekinesis.Adapter(),
 		sources3.Adapter(),
 	}
 }
