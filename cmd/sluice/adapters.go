@@ -15,6 +15,7 @@ import (
 	sourceamqp "sluice/sources/amqp"
 	sourcecron "sluice/sources/cron"
 	sourcehttp "sluice/sources/http"
+	sourcekafka "sluice/sources/kafka"
 	sourcekinesis "sluice/sources/kinesis"
 	sources3 "sluice/sources/s3"
 )
@@ -26,6 +27,7 @@ func sourceAdapters() []sources.Adapter {
 		sourceamqp.Adapter(),
 		sourcecron.Adapter(sourcecron.NewScheduler(time.Now)),
 		sourcehttp.Adapter(),
+		sourcekafka.Adapter(),
 		sourcekinesis.Adapter(),
 		sources3.Adapter(),
 	}
