@@ -17,6 +17,7 @@ import (
 	sourcehttp "sluice/sources/http"
 	sourcekafka "sluice/sources/kafka"
 	sourcekinesis "sluice/sources/kinesis"
+	sourcepostgres "sluice/sources/postgres"
 	sources3 "sluice/sources/s3"
 )
 
@@ -29,6 +30,7 @@ func sourceAdapters() []sources.Adapter {
 		sourcehttp.Adapter(),
 		sourcekafka.Adapter(),
 		sourcekinesis.Adapter(),
+		sourcepostgres.Adapter(),
 		sources3.Adapter(),
 	}
 }
