@@ -18,6 +18,7 @@ import (
 	sourcekafka "sluice/sources/kafka"
 	sourcekinesis "sluice/sources/kinesis"
 	sourcepostgres "sluice/sources/postgres"
+	sourceredis "sluice/sources/redis"
 	sources3 "sluice/sources/s3"
 )
 
@@ -31,6 +32,7 @@ func sourceAdapters() []sources.Adapter {
 		sourcekafka.Adapter(),
 		sourcekinesis.Adapter(),
 		sourcepostgres.Adapter(),
+		sourceredis.Adapter(),
 		sources3.Adapter(),
 	}
 }
