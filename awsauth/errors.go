@@ -47,12 +47,12 @@ func Explain(err error) error {
 	e := &Error{Operation: operation.ServiceID + " " + operation.OperationName, Status: status(err), err: err}
 	if answer, ok := errors.AsType[smithy.APIError](err); ok {
 		e.Code, e.said = answer.ErrorCode(), answer.ErrorCode()+": "+cut(answer.ErrorMessage())
-		if Denied(err) {
-			e.said = "the credentials are not accepted, or do not allow it (access_key, or what the environment has): " + e.said
-		}
-		return e
+	} else {
+		e.said = unanswered(operation.Err, e.Status)
 	}
-	e.said = unanswered(operation.Err, e.Status)
+	if Denied(err) {
+		e.said = "the credentials are not accepted, or do not allow it (access_key, or what the environment has): " + e.said
+	}
 	return e
 }
 
@@ -69,7 +69,7 @@ func unanswered(err error, status int) string {
 	case strings.Contains(err.Error(), "get credentials"):
 		return "there are no credentials: write access_key and secret_key, or give some to the environment: " + cut(last(err).Error())
 	case status != 0:
-		return fmt.Sprintf("what answers with %d %s is not the service: %s", status, http.StatusText(status), cut(last(err).Error()))
+		return fmt.Sprintf("the answer is %d %s, in a form that is not the service's: %s", status, http.StatusText(status), cut(last(err).Error()))
 	}
 	return cut(err.Error())
 }
@@ -121,10 +121,14 @@ func status(err error) int {
 // Denied tells whether the service does not accept who sluice is, or what it is
 // allowed to do.
 func Denied(err error) bool {
+	code := Code(err)
+	if code == "" {
+		return slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden}, status(err))
+	}
 	return slices.Contains([]string{
 		"AccessDenied", "AccessDeniedException", "AuthFailure", "AuthorizationError", "ExpiredToken", "ExpiredTokenException",
 		"IncompleteSignature", "IncompleteSignatureException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSecurity",
 		"InvalidSignatureException", "KMS.AccessDeniedException", "KMSAccessDeniedException", "KmsAccessDenied", "MissingAuthenticationToken",
 		"MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired", "SignatureDoesNotMatch", "UnrecognizedClientException",
-	}, Code(err))
+	}, code)
 }

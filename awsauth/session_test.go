@@ -159,9 +159,10 @@ func TestErrors(t *testing.T) {
 		body, want        string
 		throttled, denied bool
 	}{
-		"denied":         {http.StatusForbidden, `{"__type":"com.amazon.coral.service#InvalidClientTokenId","message":"no such token"}`, "the credentials are not accepted, or do not allow it", false, true},
-		"throttled":      {http.StatusBadRequest, `{"__type":"RequestThrottled","message":"slow"}`, "RequestThrottled: slow", true, false},
-		"another server": {http.StatusNotFound, `<html>`, "SQS ListQueues: ", false, false},
+		"denied":           {http.StatusForbidden, `{"__type":"com.amazon.coral.service#InvalidClientTokenId","message":"no such token"}`, "the credentials are not accepted, or do not allow it", false, true},
+		"throttled":        {http.StatusBadRequest, `{"__type":"RequestThrottled","message":"slow"}`, "RequestThrottled: slow", true, false},
+		"denied by others": {http.StatusForbidden, `<html>`, "do not allow it (access_key, or what the environment has): the answer is 403 Forbidden", false, true},
+		"another server":   {http.StatusNotFound, `<html>`, "SQS ListQueues: ", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := ask(t, section(newServer(t, c.status, c.body).URL), awsauth.Options{})

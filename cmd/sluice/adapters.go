@@ -20,6 +20,7 @@ import (
 	sourcepostgres "sluice/sources/postgres"
 	sourceredis "sluice/sources/redis"
 	sources3 "sluice/sources/s3"
+	sourcesqs "sluice/sources/sqs"
 )
 
 // sourceAdapters is the one list of sources. The cron sources of a program
@@ -34,6 +35,7 @@ func sourceAdapters() []sources.Adapter {
 		sourcepostgres.Adapter(),
 		sourceredis.Adapter(),
 		sources3.Adapter(),
+		sourcesqs.Adapter(),
 	}
 }
 
