@@ -32,7 +32,8 @@ type Cluster struct {
 	// TLS says whom to trust; nil for connections without TLS.
 	TLS *config.TLS
 
-	failed atomic.Pointer[error] // of the last dial; nil when it has worked
+	failed         atomic.Pointer[error] // of the last dial; nil when it has worked
+	authenticating atomic.Bool           // the last authentication has not come to its end
 }
 
 // A Dialer opens connections.
@@ -83,7 +84,7 @@ func (c *Cluster) Options(name string, dialer Dialer, logger *slog.Logger) ([]kg
 		kgo.WithLogger(logs{logger}),
 	}
 	if c.SASL != nil {
-		options = append(options, kgo.SASL(c.SASL.mechanism(dialer)))
+		options = append(options, kgo.SASL(&watched{Mechanism: c.SASL.mechanism(dialer), pending: &c.authenticating}))
 	}
 	return options, nil
 }
@@ -103,6 +104,17 @@ func (c *Cluster) noting(dial dialing) dialing {
 		}
 		return conn, err
 	}
+}
+
+// Failure returns why the last connection to a broker is of no use; nil when it is.
+func (c *Cluster) Failure() error {
+	if failed := c.failed.Load(); failed != nil {
+		return fmt.Errorf("no connection to a broker: %w", *failed)
+	}
+	if c.authenticating.Load() {
+		return errSASL
+	}
+	return nil
 }
 
 func (c *Cluster) dial(dialer Dialer) (dialing, error) {

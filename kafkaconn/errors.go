@@ -31,6 +31,9 @@ type TokenError struct {
 func (e *TokenError) Error() string { return fmt.Sprintf("no token from %s: %v", e.Endpoint, e.Err) }
 func (e *TokenError) Unwrap() error { return e.Err }
 
+// errSASL is all that is known of brokers that give no reason.
+var errSASL = errors.New("the brokers close the connection, or do not answer, when sluice says who it is (sasl)")
+
 // Refused tells whether the brokers have refused who sluice says to be, which
 // another try will not mend.
 func Refused(err error) bool {
@@ -46,12 +49,12 @@ func Refused(err error) bool {
 // file.
 func (c *Cluster) Explain(err error) error {
 	var closed *kgo.ErrFirstReadEOF
-	failed := c.failed.Load()
+	failed := c.Failure()
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded) && failed != nil:
-		return fmt.Errorf("no connection to a broker: %w", *failed)
+		return fmt.Errorf("%w: %w", failed, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("the brokers do not take the mechanism of sasl: %w", err)
 	case Refused(err):
@@ -59,7 +62,7 @@ func (c *Cluster) Explain(err error) error {
 	case errors.As(err, &closed):
 		return fmt.Errorf("the brokers close the connection at once: they expect %s: %w", c.expected(), err)
 	case errors.Is(err, io.EOF) && c.SASL != nil:
-		return fmt.Errorf("the brokers close the connection when sluice says who it is (sasl), or are going away: %w", err)
+		return fmt.Errorf("%w, or are going away: %w", errSASL, err)
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return fmt.Errorf("%s is not allowed to: %w", c.who(), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -136,4 +137,34 @@ func tokenError(err error) error {
 		return failed.Err
 	}
 	return err
+}
+
+// watched tells while an authentication has begun and not come to its end, which
+// is all that can be known of one that the other side breaks off.
+type watched struct {
+	sasl.Mechanism
+
+	pending *atomic.Bool
+}
+
+// Authenticate begins an authentication.
+func (w *watched) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
+	session, first, err := w.Mechanism.Authenticate(ctx, host)
+	w.pending.Store(err == nil)
+	return &watchedSession{Session: session, pending: w.pending}, first, err
+}
+
+type watchedSession struct {
+	sasl.Session
+
+	pending *atomic.Bool
+}
+
+// Challenge takes the other side's answer.
+func (w *watchedSession) Challenge(answer []byte) (bool, []byte, error) {
+	done, next, err := w.Session.Challenge(answer)
+	if done && err == nil {
+		w.pending.Store(false)
+	}
+	return done, next, err
 }

@@ -9,6 +9,7 @@ import (
 	"sluice/sinks"
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
+	sinkkafka "sluice/sinks/kafka"
 	sinknats "sluice/sinks/nats"
 	sinks3 "sluice/sinks/s3"
 	"sluice/sources"
@@ -43,6 +44,7 @@ func sourceAdapters() []sources.Adapter {
 func sinkAdapters() []sinks.Adapter {
 	return []sinks.Adapter{
 		sinkhttp.Adapter(),
+		sinkkafka.Adapter(),
 		sinknats.Adapter(),
 		sinks3.Adapter(),
 	}

@@ -86,7 +86,7 @@ const (
 
 const (
 	defaultSession = 30 * time.Second
-	minSession     = 6 * time.Second // brokers take no less, unless they are told to
+	minSession     = time.Second // brokers take no less than 6s, unless they are told to
 	maxSession     = 30 * time.Minute
 	defaultRefresh = 30 * time.Second
 	minRefresh     = 100 * time.Millisecond
