@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sluice/config"
 )
@@ -147,6 +148,18 @@ func (s *Server) Config(o Options) (*pgx.ConnConfig, error) {
 		return dialer.DialContext(ctx, network, address)
 	}
 	return c, nil
+}
+
+// Pool returns what a pool of connections is made with.
+func (s *Server) Pool(o Options) (*pgxpool.Config, error) {
+	pool, err := pgxpool.ParseConfig(s.dsn())
+	if err != nil {
+		return nil, config.Invalid("url", "it cannot be read as a PostgreSQL URL")
+	}
+	if pool.ConnConfig, err = s.Config(o); err != nil {
+		return nil, err
+	}
+	return pool, nil
 }
 
 // secure has the server's certificate checked as tls asks for.

@@ -11,6 +11,7 @@ import (
 	sinkhttp "sluice/sinks/http"
 	sinkkafka "sluice/sinks/kafka"
 	sinknats "sluice/sinks/nats"
+	sinkpostgres "sluice/sinks/postgres"
 	sinks3 "sluice/sinks/s3"
 	"sluice/sources"
 	sourceamqp "sluice/sources/amqp"
@@ -46,6 +47,7 @@ func sinkAdapters() []sinks.Adapter {
 		sinkhttp.Adapter(),
 		sinkkafka.Adapter(),
 		sinknats.Adapter(),
+		sinkpostgres.Adapter(),
 		sinks3.Adapter(),
 	}
 }
