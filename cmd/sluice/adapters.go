@@ -19,6 +19,7 @@ import (
 	sourcehttp "sluice/sources/http"
 	sourcekafka "sluice/sources/kafka"
 	sourcekinesis "sluice/sources/kinesis"
+	sourcemqtt "sluice/sources/mqtt"
 	sourcepostgres "sluice/sources/postgres"
 	sourceredis "sluice/sources/redis"
 	sources3 "sluice/sources/s3"
@@ -36,6 +37,7 @@ func sourceAdapters() []sources.Adapter {
 		sourcekinesis.Adapter(),
 		sourcepostgres.Adapter(),
 		sourceredis.Adapter(),
+		sourcemqtt.Adapter(),
 		sources3.Adapter(),
 		sourcesqs.Adapter(),
 	}
