@@ -242,7 +242,6 @@ func TestWrongSettings(t *testing.T) {
 		want    string
 	}{
 		"wrong password": {secure, sasl("scram-sha-256", "sluice", config.NewSecret("wrong")), "says who it is (sasl)"},
-		"wrong plain":    {secure, sasl("plain", "plain", config.NewSecret("wrong")), "says who it is (sasl)"},
 		"no password":    {secure, func(*Config) {}, "expect sasl, or tls"},
 		"refused":        {refusing, sasl("plain", "plain", right), "the brokers refuse who sluice says to be (sasl)"},
 		"plain":          {secure, sasl("plain", "plain", right), ""},
