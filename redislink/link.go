@@ -20,6 +20,11 @@ import (
 // DialTimeout bounds the opening of one connection.
 const DialTimeout = 5 * time.Second
 
+// poolSize is not reached: callers bound how many commands they have at once. The
+// client takes it also for how many connections may fail before it tries by
+// itself, in a goroutine that outlives it.
+const poolSize = 4096
+
 // Options say how connections are opened and used.
 type Options struct {
 	// Name is what the server's CLIENT LIST shows; without spaces.
@@ -28,8 +33,6 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Silence is how long a server may send nothing while a command waits.
 	Silence time.Duration
-	// Connections is how many there are at most for each server.
-	Connections int
 	// MostReply is how many bytes one answer may have; 0 for no bound. What goes
 	// over it breaks the connection with a *TooLongError.
 	MostReply int64
@@ -53,7 +56,7 @@ func Open(c *config.Redis, o Options) (redis.UniversalClient, error) {
 		IsClusterMode: servers.Cluster, ClientName: o.Name, DisableIdentity: true,
 		Dialer: dial.open, DialTimeout: DialTimeout, DialerRetries: 1,
 		Protocol: 2, MaxRetries: -1, ContextTimeoutEnabled: true,
-		ReadTimeout: o.Silence, WriteTimeout: o.Silence, PoolSize: o.Connections,
+		ReadTimeout: o.Silence, WriteTimeout: o.Silence, PoolSize: poolSize, PipelinePoolSize: -1,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	logging.Disable() // what the client has to say are errors of its calls too

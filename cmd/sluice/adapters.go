@@ -12,6 +12,7 @@ import (
 	sinkkafka "sluice/sinks/kafka"
 	sinknats "sluice/sinks/nats"
 	sinkpostgres "sluice/sinks/postgres"
+	sinkredis "sluice/sinks/redis"
 	sinks3 "sluice/sinks/s3"
 	"sluice/sources"
 	sourceamqp "sluice/sources/amqp"
@@ -50,6 +51,7 @@ func sinkAdapters() []sinks.Adapter {
 		sinkkafka.Adapter(),
 		sinknats.Adapter(),
 		sinkpostgres.Adapter(),
+		sinkredis.Adapter(),
 		sinks3.Adapter(),
 	}
 }

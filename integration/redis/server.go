@@ -36,7 +36,7 @@ func Start(tb testing.TB, arguments ...string) *Server {
 	}
 	s.Client = client.NewClient(&client.Options{
 		Addr: s.Address, Protocol: 2, MaxRetries: -1, DialTimeout: time.Second, ReadTimeout: 5 * time.Second,
-		PoolTimeout: 10 * time.Second,
+		PoolSize: 4096, // with fewer it tries by itself in a goroutine that outlives it
 	})
 	tb.Cleanup(func() { _ = s.Client.Close() })
 	s.Server = server.Start(tb, server.Options{

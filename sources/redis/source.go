@@ -97,7 +97,7 @@ func (r *run) open() (err error) {
 	dialer := &net.Dialer{Timeout: redislink.DialTimeout, KeepAlive: 30 * time.Second}
 	o := redislink.Options{
 		Name: "sluice-" + r.env.Name, Dial: dialer.DialContext, Silence: block + silence,
-		Connections: len(r.cfg.Streams) + 4, MostReply: mostReply,
+		MostReply: mostReply,
 	}
 	if r.reading, err = redislink.Open(&r.cfg.Redis, o); err != nil {
 		return err
