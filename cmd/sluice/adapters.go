@@ -7,6 +7,7 @@ import (
 	"sluice/event/transform"
 	"sluice/router/pattern"
 	"sluice/sinks"
+	sinkamqp "sluice/sinks/amqp"
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinkkafka "sluice/sinks/kafka"
@@ -47,6 +48,7 @@ func sourceAdapters() []sources.Adapter {
 // sinkAdapters is the one list of sinks.
 func sinkAdapters() []sinks.Adapter {
 	return []sinks.Adapter{
+		sinkamqp.Adapter(),
 		sinkhttp.Adapter(),
 		sinkkafka.Adapter(),
 		sinknats.Adapter(),

@@ -13,16 +13,16 @@ import (
 	"time"
 
 	"github.com/rabbitmq/amqp091-go"
-	"go.uber.org/goleak"
 
 	"sluice/config"
 	"sluice/event"
+	"sluice/integration/adapters"
 	"sluice/sources"
 	"sluice/sources/amqp"
 	"sluice/sources/sourcetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { adapters.Main(m) }
 
 // names are those of queues, each used once in a process.
 var names atomic.Int64
@@ -223,9 +223,18 @@ func fill(ctx context.Context, b *Broker, queue string, n, size int) error {
 
 func TestSource(t *testing.T) {
 	b := Start(t)
-	t.Run("quorum", func(t *testing.T) {
-		sourcetest.Exercise(t, sourcetest.Fixture{
-			Start: func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, b, "quorum") },
-		})
+	sourcetest.Exercise(t, sourcetest.Fixture{
+		Name:  amqp.Kind,
+		Start: func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, b, amqp091.QueueTypeQuorum) },
+		Kill:  adapters.KillSource,
 	})
+}
+
+func BenchmarkSource(b *testing.B) {
+	broker := Start(b)
+	for _, kind := range []string{amqp091.QueueTypeClassic, amqp091.QueueTypeQuorum} {
+		b.Run(kind, func(b *testing.B) {
+			adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, broker, kind) })
+		})
+	}
 }

@@ -179,11 +179,15 @@ func (b *storeBench) insist(t *testing.T, n int) {
 	}
 }
 
+// serverPatience is how long it may take until everything is stored, a restart of
+// the server on a busy machine included.
+const serverPatience = time.Minute
+
 // deadlineOf is when a test has waited for long enough; earlier when its own end is
 // near.
 func deadlineOf(t *testing.T) time.Time {
 	t.Helper()
-	limit := patience
+	limit := serverPatience
 	if end, bounded := t.Deadline(); bounded {
 		limit = min(limit, time.Until(end)/2)
 	}
