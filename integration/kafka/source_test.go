@@ -5,8 +5,14 @@ package kafka_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -137,4 +143,94 @@ func number(e *event.Event) int {
 		return -1
 	}
 	return data.N
+}
+
+// A source ends in time while the broker answers nothing.
+func TestStopsWhileTheBrokerHangs(t *testing.T) {
+	for name, change := range map[string]func(*source.Config){
+		"alone": func(*source.Config) {},
+		"group": func(c *source.Config) { c.Group = "sluice" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			broker := kafka.Start(t, kafka.Options{Password: password})
+			client := broker.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			broker.CreateTopic(t, client, topic, partitions)
+			p := &producer{client: client}
+			c := section(broker)
+			change(c)
+			s, err := c.Source(sourcetest.Env("in", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := sourcetest.NewOut()
+			stop := sourcetest.Run(t, s, out)
+			if err := p.fill(t.Context(), 8, 0); err != nil {
+				t.Fatal(err)
+			}
+			out.Wait(t, 8)
+			broker.Pause(t)
+			defer broker.Resume(t)
+			stop()
+		})
+	}
+}
+
+// TLS with an authority of the file's own; without it, and without TLS, it is said
+// what is wrong.
+func TestTLS(t *testing.T) {
+	cert, key := certificate(t)
+	broker := kafka.Start(t, kafka.Options{Password: password, CertFile: cert, KeyFile: key})
+	client := broker.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	broker.CreateTopic(t, client, topic, partitions)
+	if err := (&producer{client: client}).fill(t.Context(), 8, 0); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		tls  *config.TLS
+		want string
+	}{
+		"right":   {&config.TLS{CAFile: config.Path(cert)}, ""},
+		"unknown": {&config.TLS{}, "certificate"},
+		"none":    {nil, "tls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := section(broker)
+			c.TLS = test.tls
+			s, err := c.Source(sourcetest.Env("in", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.want == "" {
+				out := sourcetest.NewOut()
+				sourcetest.Run(t, s, out)
+				out.Wait(t, 8)
+				return
+			}
+			if err := s.Run(t.Context(), sourcetest.NewOut()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Run has returned %v", err)
+			}
+		})
+	}
+}
+
+// certificate writes one for 127.0.0.1, signed by itself.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	pair := s.TLS.Certificates[0]
+	s.Close()
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for name, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }

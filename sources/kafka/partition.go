@@ -24,7 +24,7 @@ const (
 	firstRetry = 250 * time.Millisecond
 	maxRetry   = 15 * time.Second
 	// grace is how long a publish may still take when its partition is to be let go.
-	grace = 2 * time.Second
+	grace = time.Second
 )
 
 // A partition is a partition of a topic while the source reads it. One goroutine
