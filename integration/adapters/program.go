@@ -15,6 +15,9 @@ import (
 // program is built when it is first needed, once for all tests of a package.
 var program = harness.NewProgram(false)
 
+// Program returns the program that sources and sinks are killed in.
+func Program() *harness.Program { return program }
+
 // Main is the TestMain of a package that kills sources or sinks: it runs the
 // tests, removes the program, and fails when a goroutine is left.
 func Main(m *testing.M) {

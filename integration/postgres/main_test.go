@@ -8,4 +8,6 @@ import (
 	"sluice/integration/adapters"
 )
 
-func TestMain(m *testing.M) { adapters.Main(m) }
+func TestMain(m *testing.M) {
+	adapters.Main(m)
+}

@@ -354,3 +354,13 @@ func at(all []string, i int) string {
 	}
 	return "none"
 }
+
+// wait waits until the source is as text says.
+func (h *health) wait(tb testing.TB, text string) {
+	tb.Helper()
+	sourcetest.Eventually(tb, "health "+text, func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return strings.Contains(fmt.Sprint(h.last), text)
+	})
+}

@@ -44,7 +44,7 @@ func Adapter() sinks.Adapter {
 func NewConfig() *Config { return &Config{Connections: DefaultConnections} }
 
 // Batches says that the sink takes several deliveries in one attempt.
-func (c *Config) Batches() bool { return true }
+func (c *Config) Batches() config.Batching { return config.MayBatch }
 
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
