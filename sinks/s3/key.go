@@ -14,10 +14,10 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"sluice/bucket"
 	"sluice/config"
 	"sluice/event"
 	"sluice/event/transform"
+	"sluice/s3bucket"
 	"sluice/sinks"
 )
 
@@ -173,8 +173,8 @@ func batchName(deliveries []*sinks.Delivery) string {
 // they say.
 func checkKey(key string) error {
 	switch {
-	case len(key) > bucket.MaxKey:
-		return fmt.Errorf("it makes a key of %d bytes, at most %d", len(key), bucket.MaxKey)
+	case len(key) > s3bucket.MaxKey:
+		return fmt.Errorf("it makes a key of %d bytes, at most %d", len(key), s3bucket.MaxKey)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("it makes %q, which is not UTF-8", key)
 	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }):

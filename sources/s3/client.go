@@ -6,13 +6,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"sluice/s3bucket"
 )
 
 const (
@@ -30,44 +30,18 @@ type client struct {
 }
 
 func newClient(cfg *Config) (*client, error) {
-	endpoint, err := url.Parse(cfg.Endpoint)
-	if err != nil {
-		return nil, err
-	}
-	secure := endpoint.Scheme == "https"
-	base, err := minio.DefaultTransport(secure)
+	base, err := minio.DefaultTransport(cfg.Secure())
 	if err != nil {
 		return nil, err
 	}
 	base.ResponseHeaderTimeout = headerTimeout
 	watched := &transport{base: base}
-	api, err := minio.New(endpoint.Host, &minio.Options{
-		Creds:        credentials.NewStaticV4(cfg.AccessKey.Reveal(), cfg.SecretKey.Reveal(), ""),
-		Secure:       secure,
-		Transport:    watched,
-		Region:       cfg.Region,
-		BucketLookup: lookup(cfg.PathStyle),
-		MaxRetries:   1, // the source has its own backoff
-	})
+	api, err := cfg.Client(watched, "s3-source")
 	if err != nil {
 		return nil, err
 	}
-	api.SetAppInfo("sluice", "s3-source")
 	return &client{cfg: cfg, api: api, transport: watched}, nil
 }
-
-func lookup(style string) minio.BucketLookupType {
-	switch style {
-	case on:
-		return minio.BucketLookupPath
-	case off:
-		return minio.BucketLookupDNS
-	default:
-		return minio.BucketLookupAuto
-	}
-}
-
-func (c *client) anonymous() bool { return c.cfg.AccessKey.IsZero() }
 
 func (c *client) close() { c.transport.base.CloseIdleConnections() }
 
@@ -89,7 +63,7 @@ func (c *client) versioning(ctx context.Context) (versioning, error) {
 		return unversioned, nil
 	case err == nil:
 		return versioned, nil
-	case unsupported(err) || code(err) == minio.AccessDenied:
+	case unsupported(err) || s3bucket.Code(err) == minio.AccessDenied:
 		return hidden, nil
 	}
 	return hidden, err
@@ -211,15 +185,15 @@ type watchedBody struct {
 }
 
 func newWatchedBody(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc) *watchedBody {
-	timer := time.AfterFunc(bodyTimeout, func() { cancel(errSilent) })
+	timer := time.AfterFunc(bodyTimeout, func() { cancel(s3bucket.ErrSilent) })
 	return &watchedBody{ctx: ctx, body: body, timer: timer, cancel: cancel}
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(bodyTimeout)
 	n, err := b.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), errSilent) {
-		err = errSilent
+	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), s3bucket.ErrSilent) {
+		err = s3bucket.ErrSilent
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"sluice/s3bucket"
 	"sluice/sources/sourcetest"
 )
 
@@ -71,7 +72,7 @@ func TestMetadataThatMayNotBeAsked(t *testing.T) {
 func TestMetadataOfWhatIsGone(t *testing.T) {
 	s := newServer(t)
 	s.putDescribed(t, "overwritten")
-	c, err := newClient(&Config{Endpoint: s.URL, Bucket: bucket})
+	c, err := newClient(&Config{Location: s3bucket.Location{Endpoint: s.URL, Bucket: bucket}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,19 +1,17 @@
 package s3
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 
 	"github.com/minio/minio-go/v7"
+
+	"sluice/s3bucket"
 )
 
 var (
-	errSilent    = errors.New("the server has stopped sending in the middle of an answer")
 	errEnded     = errors.New("the server has ended the stream of notifications")
 	errHeld      = errors.New("the server is silent on the stream of notifications or holds them back, as some releases of MinIO do")
 	errNoListing = errors.New("the answer is no listing: is something else than S3 at the endpoint, or a proxy before it?")
@@ -28,14 +26,6 @@ func (e *unsortedError) Error() string {
 	return fmt.Sprintf("it is listed out of order (%q comes after %q)", e.second, e.first)
 }
 
-// code returns the S3 error code of err, or "".
-func code(err error) string { return response(err).Code }
-
-func response(err error) minio.ErrorResponse {
-	answer, _ := errors.AsType[minio.ErrorResponse](err)
-	return answer
-}
-
 // unsupported tells whether the server has not implemented what was asked.
 func unsupported(err error) bool {
 	if errors.Is(err, errNoListen) {
@@ -44,11 +34,11 @@ func unsupported(err error) bool {
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return true
 	}
-	switch code(err) {
+	switch s3bucket.Code(err) {
 	case minio.NotImplemented, minio.MethodNotAllowed, "APINotSupported", "InvalidArgument", "InvalidRequest":
 		return true
 	}
-	status := response(err).StatusCode
+	status := s3bucket.Response(err).StatusCode
 	return status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented
 }
 
@@ -58,42 +48,21 @@ func (c *client) explain(err error) error {
 	if _, ok := errors.AsType[*unsortedError](err); ok {
 		return fmt.Errorf("bucket %q at %s cannot be compared with what is known, as S3's directory buckets cannot: use a bucket that is listed by key: %w", cfg.Bucket, cfg.Endpoint, err)
 	}
-	switch code(err) {
-	case minio.NoSuchBucket:
-		return fmt.Errorf("bucket %q does not exist at %s: create it, or correct bucket: %w", cfg.Bucket, cfg.Endpoint, err)
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidTokenId", "InvalidSecurity":
-		return fmt.Errorf("%s refuses the credentials: check access_key and secret_key: %w", cfg.Endpoint, err)
-	case minio.AccessDenied, "AllAccessDisabled":
+	if s3bucket.Denied(err) {
 		return c.explainDenied(err)
-	case "RequestTimeTooSkewed":
-		return fmt.Errorf("the clocks of this machine and of %s differ: set them: %w", cfg.Endpoint, err)
-	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException":
-		return fmt.Errorf("bucket %q is in another region: set region and endpoint to its own: %w", cfg.Bucket, err)
 	}
-	return c.explainTransport(err)
+	return cfg.Explain(err, "listed")
 }
 
 func (c *client) explainDenied(err error) error {
-	if c.anonymous() {
+	if c.cfg.Anonymous() {
 		return fmt.Errorf("bucket %q may not be listed anonymously: give access_key and secret_key: %w", c.cfg.Bucket, err)
 	}
 	return fmt.Errorf("the access key may not list bucket %q: grant it s3:ListBucket, and s3:ListBucketVersions where the bucket has versions: %w", c.cfg.Bucket, err)
 }
 
-func (c *client) explainTransport(err error) error {
-	var network net.Error
-	var request *url.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):
-		return fmt.Errorf("%s does not answer in time: %w", c.cfg.Endpoint, err)
-	case errors.As(err, &network), errors.As(err, &request):
-		return fmt.Errorf("%s cannot be reached: check endpoint and that the server runs: %w", c.cfg.Endpoint, err)
-	}
-	return fmt.Errorf("bucket %q at %s cannot be listed: %w", c.cfg.Bucket, c.cfg.Endpoint, err)
-}
-
 // refused tells whether the listen API is not to be had on this server or with
 // this access key, so that trying again soon is of no use.
 func refused(err error) bool {
-	return unsupported(err) || code(err) == minio.AccessDenied || response(err).StatusCode == http.StatusBadRequest
+	return unsupported(err) || s3bucket.Code(err) == minio.AccessDenied || s3bucket.Response(err).StatusCode == http.StatusBadRequest
 }

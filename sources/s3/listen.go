@@ -116,7 +116,7 @@ func (c *client) listenURL(ctx context.Context) (*url.URL, error) {
 		"ping":   {strconv.Itoa(pingSeconds)},
 		"events": append(uploads(), removedNames()...),
 	}
-	if !c.anonymous() {
+	if !c.cfg.Anonymous() {
 		return c.api.Presign(ctx, http.MethodGet, c.cfg.Bucket, "", urlExpiry, query)
 	}
 	address := c.api.EndpointURL().JoinPath(c.cfg.Bucket)

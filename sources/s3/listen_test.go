@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/notification"
+
+	"sluice/s3bucket"
 )
 
 func newTestClient(t *testing.T) *client {
@@ -84,7 +86,7 @@ func TestStreamsEnd(t *testing.T) {
 func FuzzStream(f *testing.F) {
 	f.Add([]byte(`{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"photos"},"object":{"key":"in/a.jpg","eTag":"x","sequencer":"18ABCDEF01234567"}}}]}`))
 	f.Add([]byte(" \n{\"Records\":null}"))
-	c, err := newClient(&Config{Endpoint: "http://127.0.0.1:1", Bucket: bucket})
+	c, err := newClient(&Config{Location: s3bucket.Location{Endpoint: "http://127.0.0.1:1", Bucket: bucket}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/notification"
 
+	"sluice/s3bucket"
 	sourcehttp "sluice/sources/http"
 )
 
@@ -104,8 +105,8 @@ func parseKey(text string) (string, error) {
 		return "", fmt.Errorf("%.100q is not encoded like a form: %w", text, err)
 	case key == "":
 		return "", fmt.Errorf("it is missing")
-	case len(key) > maxKey:
-		return "", fmt.Errorf("it is %d bytes long, but keys have at most %d", len(key), maxKey)
+	case len(key) > s3bucket.MaxKey:
+		return "", fmt.Errorf("it is %d bytes long, but keys have at most %d", len(key), s3bucket.MaxKey)
 	case !utf8.ValidString(key):
 		return "", fmt.Errorf("%.100q is not UTF-8", key)
 	}
