@@ -70,7 +70,7 @@ func (l *Location) validateEndpoint() error {
 	case parsed.User != nil:
 		return config.Invalid("endpoint", "has a user in it: use access_key and secret_key")
 	case (parsed.Path != "" && parsed.Path != "/") || parsed.RawQuery != "" || parsed.Fragment != "":
-		return config.Invalid("endpoint", "%q has more than a host in it: give the bucket in bucket, and what is before a key in a key of its own", l.Endpoint)
+		return config.Invalid("endpoint", "%q has more than a host in it: give the bucket in bucket, and keys in prefix or key", l.Endpoint)
 	}
 	return nil
 }

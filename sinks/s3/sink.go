@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -17,6 +16,7 @@ import (
 	"sluice/event/transform"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
+	"sluice/sinks/naming"
 	"sluice/worker"
 )
 
@@ -37,7 +37,7 @@ type sink struct {
 	config    Config
 	api       *minio.Client
 	transport *http.Transport
-	naming    *naming
+	templates *templates
 	encoder   *encoder
 	turns     *transform.Turns
 	sse       encrypt.ServerSide
@@ -46,7 +46,7 @@ type sink struct {
 var _ sinks.Closer = (*sink)(nil)
 
 func newSink(c *Config, env sinks.Env) (*sink, error) {
-	naming, err := c.templates()
+	templates, err := c.templates()
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sink{config: *c, api: api, transport: transport, naming: naming, encoder: newEncoder(c), turns: env.Turns, sse: sse}, nil
+	return &sink{config: *c, api: api, transport: transport, templates: templates, encoder: newEncoder(c), turns: env.Turns, sse: sse}, nil
 }
 
 func (c *Config) serverSide() (encrypt.ServerSide, error) {
@@ -98,49 +98,28 @@ func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Respon
 	if err := ctx.Err(); err != nil {
 		return sinks.Response{}, ended(err)
 	}
-	failed := &failures{all: map[int]error{}}
+	failed := &naming.Failures{}
 	var work errgroup.Group
 	work.SetLimit(parallel)
-	for _, object := range s.objects(ctx, &attempt, failed) {
+	for _, object := range naming.Groups(ctx, s.turns, "key", s.templates.key, &attempt, failed) {
 		work.Go(func() error {
 			s.writeAll(ctx, &attempt, object, failed)
 			return nil
 		})
 	}
 	_ = work.Wait() // what fails is in failed
-	return sinks.Response{}, failed.settle(len(attempt.Deliveries))
-}
-
-// objects returns the indexes of the deliveries that are to be in one object,
-// in the order of the first of each.
-func (s *sink) objects(ctx context.Context, a *sinks.Attempt, failed *failures) [][]int {
-	var all [][]int
-	place := map[string]int{}
-	for i := range a.Deliveries {
-		key, err := s.group(ctx, a, &a.Deliveries[i])
-		if err != nil {
-			failed.add(err, i)
-			continue
-		}
-		at, found := place[key]
-		if !found {
-			at = len(all)
-			place[key], all = at, append(all, nil)
-		}
-		all[at] = append(all[at], i)
-	}
-	return all
+	return sinks.Response{}, failed.Settle(len(attempt.Deliveries))
 }
 
 // writeAll writes the deliveries that have one key: as one object, or one after
 // the other where an object is one delivery.
-func (s *sink) writeAll(ctx context.Context, a *sinks.Attempt, indexes []int, failed *failures) {
+func (s *sink) writeAll(ctx context.Context, a *sinks.Attempt, indexes []int, failed *naming.Failures) {
 	if s.config.Format != Raw {
-		failed.add(s.write(ctx, a, indexes), indexes...)
+		failed.Add(s.write(ctx, a, indexes), indexes...)
 		return
 	}
 	for _, i := range indexes {
-		failed.add(s.write(ctx, a, []int{i}), i)
+		failed.Add(s.write(ctx, a, []int{i}), i)
 	}
 }
 
@@ -183,40 +162,6 @@ func (s *sink) options(a *sinks.Attempt, deliveries []*sinks.Delivery, metadata 
 		DisableContentSha256: true,
 		SendContentMd5:       true,
 	}
-}
-
-// Failures are what has failed of an attempt, by index.
-type failures struct {
-	mu  sync.Mutex
-	all map[int]error
-}
-
-func (f *failures) add(err error, indexes ...int) {
-	if err == nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, i := range indexes {
-		f.all[i] = err
-	}
-}
-
-// settle returns the error of the attempt: that of all deliveries when they have
-// failed alike.
-func (f *failures) settle(deliveries int) error {
-	if len(f.all) == 0 {
-		return nil
-	}
-	first := f.all[0]
-	alike := len(f.all) == deliveries
-	for _, err := range f.all {
-		alike = alike && err == first //nolint:errorlint // the very same one
-	}
-	if alike {
-		return first
-	}
-	return &sinks.PartialError{Failed: f.all}
 }
 
 // ended is the error of an attempt whose time is over, or that was stopped.

@@ -276,7 +276,7 @@ func TestKeysThatAreNone(t *testing.T) {
 		"..":                      `the segment ".."`,
 		"a/./b":                   `the segment "."`,
 		"line\nend":               "a control character",
-		strings.Repeat("é", 1024): "a key of",
+		strings.Repeat("é", 1024): "a name of",
 	} {
 		sink := s.build(t, func(c *sinks3.Config) { c.Key = "in/{{ .data }}/{{ .sluicebatch }}" })
 		a := batch(1)

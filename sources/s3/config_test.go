@@ -21,7 +21,7 @@ func TestValidate(t *testing.T) {
 		{"no scheme", func(c *Config) { c.Endpoint = "127.0.0.1:9000" }, `endpoint: "127.0.0.1:9000" is not an http or https URL: write the server's URL, such as http://127.0.0.1:9000`},
 		{"other scheme", func(c *Config) { c.Endpoint = "s3://photos" }, `endpoint: "s3://photos" is not an http or https URL: write the server's URL, such as http://127.0.0.1:9000`},
 		{"control character", func(c *Config) { c.Endpoint = "http://a\x01" }, `endpoint: "http://a\x01" is not an http or https URL: write the server's URL, such as http://127.0.0.1:9000`},
-		{"path", func(c *Config) { c.Endpoint = "http://a/photos" }, `endpoint: "http://a/photos" has more than a host in it: give the bucket in bucket, and keys in prefix`},
+		{"path", func(c *Config) { c.Endpoint = "http://a/photos" }, `endpoint: "http://a/photos" has more than a host in it: give the bucket in bucket, and keys in prefix or key`},
 		{"user", func(c *Config) { c.Endpoint = "http://u:p@a" }, "endpoint: has a user in it: use access_key and secret_key"},
 		{"no bucket", func(c *Config) { c.Bucket = "" }, "bucket: is missing: write the bucket's name"},
 		{"bad bucket", func(c *Config) { c.Bucket = "a" }, `bucket: "a" is not a bucket's name: Bucket name cannot be shorter than 3 characters`},
