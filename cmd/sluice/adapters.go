@@ -8,6 +8,7 @@ import (
 	"sluice/router/pattern"
 	"sluice/sinks"
 	sinkamqp "sluice/sinks/amqp"
+	sinkfile "sluice/sinks/file"
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinkkafka "sluice/sinks/kafka"
@@ -49,6 +50,7 @@ func sourceAdapters() []sources.Adapter {
 func sinkAdapters() []sinks.Adapter {
 	return []sinks.Adapter{
 		sinkamqp.Adapter(),
+		sinkfile.Adapter(),
 		sinkhttp.Adapter(),
 		sinkkafka.Adapter(),
 		sinknats.Adapter(),
