@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -32,11 +33,19 @@ func (n *session) survey(ctx context.Context, topics []string) (s survey, err er
 		return s, err
 	}
 	s.topics = md.Topics
-	if s.starts, err = n.admin.ListStartOffsets(ctx, topics...); err != nil {
+	if s.starts, err = n.admin.ListStartOffsets(ctx, topics...); partly(err) != nil {
 		return s, err
 	}
 	s.end, err = n.admin.ListEndOffsets(ctx, topics...)
-	return s, err
+	return s, partly(err)
+}
+
+// partly returns no error when some brokers have answered.
+func partly(err error) error {
+	if some, is := errors.AsType[*kadm.ShardErrors](err); is && !some.AllFailed {
+		return nil
+	}
+	return err
 }
 
 // adopt begins to read partitions, with what the group has committed of each. It
@@ -74,10 +83,7 @@ func (n *session) adopt(ctx context.Context, committed map[string]map[int32]int6
 
 func (n *session) adoptOne(ctx context.Context, s *survey, topic string, number int32, committed int64, starts []beginning) (int64, error) {
 	name := fmt.Sprintf("%s/%d", topic, number)
-	found, err := s.standing(topic, number)
-	if err != nil {
-		return 0, fmt.Errorf("partition %s: %w", name, err)
-	}
+	found := s.standing(topic, number)
 	if n.cfg.Offsets == ByCursor {
 		data, err := n.out.Cursor(ctx, shardOf(topic, number))
 		if err == nil {
@@ -102,14 +108,17 @@ func (n *session) adoptOne(ctx context.Context, s *survey, topic string, number 
 	return at.Offset, nil
 }
 
-// standing returns what the survey knows of a partition.
-func (s *survey) standing(topic string, number int32) (standing, error) {
+// standing returns what the survey knows of a partition. Where that is nothing,
+// because it has no leader at the moment, it is taken as it stands: a position that
+// is out of range ends the session later.
+func (s *survey) standing(topic string, number int32) standing {
+	found := standing{topic: idOf(s.topics[topic].ID), end: math.MaxInt64}
 	start, ok := s.starts.Lookup(topic, number)
 	end, also := s.end.Lookup(topic, number)
-	if !ok || !also {
-		return standing{}, errors.New("the brokers do not say where it begins and ends")
+	if ok && also && start.Err == nil && end.Err == nil {
+		found.start, found.end = start.Offset, end.Offset
 	}
-	return standing{topic: idOf(s.topics[topic].ID), start: start.Offset, end: end.Offset}, errors.Join(start.Err, end.Err)
+	return found
 }
 
 // lose tells of a loss, and keeps the position behind it, so that it is told
@@ -144,7 +153,9 @@ func (n *session) begin(topic string, number int32, at cursor, found standing) {
 		quit:  make(chan struct{}), cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	p.move(at)
-	p.end.Store(found.end)
+	if p.end.Store(at.Offset); found.end != math.MaxInt64 {
+		p.end.Store(found.end)
+	}
 	n.mu.Lock()
 	if n.partitions[topic] == nil {
 		n.partitions[topic] = map[int32]*partition{}

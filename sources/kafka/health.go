@@ -38,7 +38,7 @@ func (h *health) happened(name string, err error) { h.put(name, err, h.now().Add
 func (h *health) put(name string, err error, until time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before, was := h.ills[name]
+	_, was := h.ills[name]
 	switch {
 	case err == nil && !was:
 		return
@@ -47,7 +47,7 @@ func (h *health) put(name string, err error, until time.Time) {
 		h.log.Info("the source is well again", slog.String("what", name))
 	default:
 		h.ills[name] = ill{err: err, until: until}
-		if !was || before.err.Error() != err.Error() {
+		if !was {
 			h.log.Warn("the source is degraded", slog.String("what", name), slog.Any("error", err))
 		}
 	}

@@ -158,7 +158,7 @@ func (n *session) lookAtEnds(ctx context.Context) error {
 		list = n.admin.ListCommittedOffsets
 	}
 	ends, err := list(ctx, names...)
-	if err != nil {
+	if partly(err) != nil {
 		return err
 	}
 	ends.Each(func(o kadm.ListedOffset) {

@@ -89,7 +89,7 @@ func (p *partition) offer(records []*kgo.Record, end int64) {
 }
 
 // next takes a batch out of the queue; nil when the partition is to be let go.
-func (p *partition) next() ([]*kgo.Record, int64) {
+func (p *partition) next(ctx context.Context) ([]*kgo.Record, int64) {
 	for {
 		select {
 		case <-p.quit:
@@ -101,6 +101,8 @@ func (p *partition) next() ([]*kgo.Record, int64) {
 		}
 		select {
 		case <-p.quit:
+			return nil, 0
+		case <-ctx.Done():
 			return nil, 0
 		case <-p.wake:
 		}
@@ -127,7 +129,7 @@ func (p *partition) take() (batch []*kgo.Record, bytes int64) {
 func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
 	for {
-		batch, bytes := p.next()
+		batch, bytes := p.next(ctx)
 		if batch == nil {
 			return
 		}

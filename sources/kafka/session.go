@@ -167,7 +167,11 @@ func (n *session) poll(ctx context.Context) {
 	}
 	fetches.EachError(n.trouble)
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if p := n.partition(f.Topic, f.Partition); p != nil && f.Err == nil {
+		if f.Err != nil {
+			return
+		}
+		n.health.set("reading "+f.Topic, nil)
+		if p := n.partition(f.Topic, f.Partition); p != nil {
 			p.offer(f.Records, n.endOf(&f.FetchPartition))
 		}
 	})
@@ -201,7 +205,7 @@ func (n *session) trouble(topic string, number int32, err error) {
 	case topic == "":
 		n.health.set("brokers", n.cluster.Explain(err))
 	default:
-		n.health.set("partition "+topic, fmt.Errorf("reading %s/%d: %w", topic, number, n.cluster.Explain(err)))
+		n.health.set("reading "+topic, fmt.Errorf("reading %s/%d: %w", topic, number, n.cluster.Explain(err)))
 	}
 }
 
@@ -273,6 +277,7 @@ func (n *session) close() {
 	}
 	n.die()
 	n.client.CloseAllowingRebalance()
+	n.letGo(n.all()) // what was assigned meanwhile
 }
 
 func (n *session) commit(ctx context.Context) {

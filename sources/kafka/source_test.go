@@ -284,3 +284,21 @@ func addPartitions(t *testing.T, c *kfake.Cluster, n int) {
 		t.Fatal(err)
 	}
 }
+
+// A partition without a leader does not keep the others from being read.
+func TestPartitionWithoutLeader(t *testing.T) {
+	for _, group := range []string{"", "sluice"} {
+		t.Run("group "+group, func(t *testing.T) {
+			c := newCluster(t)
+			produce(t, c, records(0, 8)...)
+			away := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets, kmsg.Fetch}, Topic: topic, Partitions: []int32{2}, Err: kerr.LeaderNotAvailable, Count: -1})
+			cfg := newConfig(c)
+			cfg.Group = group
+			out := sourcetest.NewOut()
+			run(t, cfg, out)
+			out.Wait(t, 6)
+			away.Remove()
+			wantEach(t, out, 8)
+		})
+	}
+}
