@@ -36,8 +36,9 @@ const MaxMessage = 2 << 20
 const programs = "/usr/lib/rabbitmq/bin/"
 
 // again starts the node again whenever it ends, so that a test may stop or kill it
-// and no process of its own is needed. The last node's id is in the file pid.
-const again = `while :; do ` + programs + `rabbitmq-server & echo $! >pid; wait $!; done`
+// and no process of its own is needed; not when the test has gone. The last node's
+// id is in the file pid.
+const again = `while kill -0 $PPID; do ` + programs + `rabbitmq-server & echo $! >pid; wait $!; done`
 
 // within is how long the node may take to stop and to start again.
 const within = time.Minute
@@ -48,6 +49,8 @@ type Broker struct {
 	dir    string
 	port   int
 	env    []string
+	// tlsPort is where it speaks TLS.
+	tlsPort int
 }
 
 // Start starts a node that ends with the test. It keeps its data over restarts.
@@ -55,8 +58,8 @@ func Start(tb testing.TB) *Broker {
 	tb.Helper()
 	debian.Need(tb, "test -x "+programs+"rabbitmq-server", "rabbitmq-server")
 	dir := tb.TempDir()
-	ports := freePorts(tb, 3)
-	b := &Broker{dir: dir, port: ports[0], env: []string{
+	ports := freePorts(tb, 4)
+	b := &Broker{dir: dir, port: ports[0], tlsPort: ports[3], env: []string{
 		"HOME=" + dir, // of the cookie
 		"RABBITMQ_NODENAME=sluice" + strconv.Itoa(ports[0]) + "@localhost", "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[1]),
 		"ERL_EPMD_PORT=" + strconv.Itoa(ports[2]), "ERL_EPMD_ADDRESS=127.0.0.1",
@@ -67,6 +70,7 @@ func Start(tb testing.TB) *Broker {
 		"RABBITMQ_ALLOW_INPUT=1", // the process is the node itself, and no script before it
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-noinput +sbwt none +sbwtdcpu none +sbwtdio none",
 	}}
+	b.certify(tb)
 	b.configure(tb)
 	// The nodes of a machine find each other by a daemon, which a node would start
 	// and leave behind.
@@ -121,17 +125,21 @@ func (b *Broker) configure(tb testing.TB) {
 	tb.Helper()
 	for name, text := range map[string]string{
 		"plugins": "[].\n",
-		// The counts of quorum queues are else up to five seconds old.
-		"advanced.config": "[{rabbit, [{quorum_tick_interval, 50}]}].\n",
+		// The counts of quorum queues are else up to five seconds old. A shorter interval
+		// makes such queues fail that are just being made.
+		"advanced.config": "[{rabbit, [{quorum_tick_interval, 500}]}].\n",
 		"rabbitmq.conf": fmt.Sprintf(`listeners.tcp.1 = %s
 default_user = %s
 default_pass = %s
 loopback_users = none
 max_message_size = %d
+listeners.ssl.1 = 127.0.0.1:%d
+ssl_options.certfile = %s
+ssl_options.keyfile = %s
 disk_free_limit.absolute = 50MB
 log.console = true
 log.console.level = error
-`, b.address(), User, Password, MaxMessage),
+`, b.address(), User, Password, MaxMessage, b.tlsPort, b.Certificate(), filepath.Join(b.dir, "key.pem")),
 	} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); err != nil {
 			tb.Fatal(err)
@@ -143,6 +151,12 @@ func (b *Broker) address() string { return "127.0.0.1:" + strconv.Itoa(b.port) }
 
 // URL is that of the broker, without a user and a virtual host.
 func (b *Broker) URL() string { return "amqp://" + b.address() }
+
+// TLS is the URL for TLS, without a user and a virtual host.
+func (b *Broker) TLS() string { return "amqps://127.0.0.1:" + strconv.Itoa(b.tlsPort) }
+
+// Certificate is the file with the broker's certificate, which is its own authority.
+func (b *Broker) Certificate() string { return filepath.Join(b.dir, "certificate.pem") }
 
 // Login is the broker's URL with the user in it.
 func (b *Broker) Login() string { return "amqp://" + User + ":" + Password + "@" + b.address() }

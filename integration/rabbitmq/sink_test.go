@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,11 +41,26 @@ func (b *Broker) sink(tb testing.TB, change func(*amqp.Config)) sinks.Sink {
 type drain struct {
 	broker *Broker
 	queue  string
-	taken  []sinktest.Received
+	taken  []amqp091.Delivery
 }
 
-// stored returns everything that the queue has had.
+// stored returns everything that the queue has had, by its deliveries.
 func (d *drain) stored(tb testing.TB) []sinktest.Received {
+	tb.Helper()
+	var all []sinktest.Received
+	for _, m := range d.all(tb) {
+		number, _ := strconv.Atoi(fmt.Sprint(m.Headers[worker.HeaderAttempt]))
+		if m.MessageId != m.Headers[worker.HeaderDelivery] {
+			tb.Errorf("the message id is %q", m.MessageId)
+		}
+		key, _ := m.Headers["cloudEvents:partitionkey"].(string)
+		all = append(all, sinktest.Received{ID: m.MessageId, Attempt: number, Data: string(m.Body), Key: key})
+	}
+	return all
+}
+
+// all returns everything that the queue has had.
+func (d *drain) all(tb testing.TB) []amqp091.Delivery {
 	tb.Helper()
 	connection, err := amqp091.Dial(d.broker.Login())
 	if err != nil {
@@ -61,14 +77,9 @@ func (d *drain) stored(tb testing.TB) []sinktest.Received {
 			tb.Fatal(err)
 		}
 		if !found {
-			return append([]sinktest.Received(nil), d.taken...)
+			return slices.Clone(d.taken)
 		}
-		number, _ := strconv.Atoi(fmt.Sprint(m.Headers[worker.HeaderAttempt]))
-		if m.MessageId != m.Headers[worker.HeaderDelivery] {
-			tb.Errorf("the message id is %q", m.MessageId)
-		}
-		key, _ := m.Headers["cloudEvents:partitionkey"].(string)
-		d.taken = append(d.taken, sinktest.Received{ID: m.MessageId, Attempt: number, Data: string(m.Body), Key: key})
+		d.taken = append(d.taken, m)
 	}
 }
 
