@@ -54,7 +54,7 @@ func (c *Conn) take(ctx context.Context, p *packet) error {
 	case puback, pubcomp, suback, unsuback:
 		return c.answered(p, p.kind)
 	case goodbye:
-		return fmt.Errorf("the server has ended the connection: %w", &ReasonError{Code: max(p.reason, Unspecified), Text: p.text})
+		return fmt.Errorf("%w: %w", errEnded, &ReasonError{Code: max(p.reason, Unspecified), Text: p.text})
 	case pingresp:
 	default:
 		return fmt.Errorf("%w: a second CONNACK", errMalformed)

@@ -52,6 +52,12 @@ func HasReason(err error, codes ...byte) bool {
 	return errors.As(err, &reason) && slices.Contains(codes, reason.Code)
 }
 
+// Ended tells whether err is the reason of a connection that the server has ended,
+// and not its answer to one packet.
+func Ended(err error) bool { return errors.Is(err, errEnded) }
+
+var errEnded = errors.New("the server has ended the connection")
+
 func reasonName(code byte) string {
 	switch code {
 	case Unspecified:

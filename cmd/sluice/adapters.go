@@ -12,6 +12,7 @@ import (
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinkkafka "sluice/sinks/kafka"
+	sinkmqtt "sluice/sinks/mqtt"
 	sinknats "sluice/sinks/nats"
 	sinkpostgres "sluice/sinks/postgres"
 	sinkredis "sluice/sinks/redis"
@@ -53,6 +54,7 @@ func sinkAdapters() []sinks.Adapter {
 		sinkfile.Adapter(),
 		sinkhttp.Adapter(),
 		sinkkafka.Adapter(),
+		sinkmqtt.Adapter(),
 		sinknats.Adapter(),
 		sinkpostgres.Adapter(),
 		sinkredis.Adapter(),

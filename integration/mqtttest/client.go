@@ -58,10 +58,7 @@ func (p *Publisher) Close() {
 // connection it publishes the message again.
 func (p *Publisher) Publish(ctx context.Context, m *mqttconn.Message) error {
 	for {
-		conn, err := p.connected(ctx)
-		if err == nil {
-			err = conn.Publish(ctx, m)
-		}
+		err := p.Once(ctx, m)
 		if err == nil || mqttconn.HasReason(err, mqttconn.NotAuthorized) {
 			return err
 		}
@@ -71,6 +68,15 @@ func (p *Publisher) Publish(ctx context.Context, m *mqttconn.Message) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// Once publishes a message, or returns why not.
+func (p *Publisher) Once(ctx context.Context, m *mqttconn.Message) error {
+	conn, err := p.connected(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Publish(ctx, m)
 }
 
 func (p *Publisher) connected(ctx context.Context) (*mqttconn.Conn, error) {
