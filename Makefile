@@ -5,8 +5,7 @@
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.14.0
 FUZZTIME ?= 20s
 # The examples that need more than Go.
-EXAMPLES := ./examples/functions ./examples/postgres-changes
-EXAMPLES := ./examples/functions ./examples/rabbitmq
+EXAMPLES := ./examples/functions ./examples/postgres-changes ./examples/rabbitmq
 
 .PHONY: help build test lint fuzz integration bench bench-adapters bench-go verify nightly
 

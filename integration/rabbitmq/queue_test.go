@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -204,7 +205,7 @@ func large(t *testing.T, b *Broker) {
 	const n = 80
 	var all []amqp091.Publishing
 	for i := range n {
-		all = append(all, sized(fmt.Sprint(i), 1<<20))
+		all = append(all, sized(strconv.Itoa(i), 1<<20))
 	}
 	b.publish(t, queue, all...)
 	out := sourcetest.NewOut()
@@ -213,7 +214,7 @@ func large(t *testing.T, b *Broker) {
 	out.WaitFailed(t, 3)
 	out.FailWith(nil)
 	for i, e := range out.Wait(t, n) {
-		if e.ID != fmt.Sprint(i) || len(e.Data) != 1<<20 {
+		if e.ID != strconv.Itoa(i) || len(e.Data) != 1<<20 {
 			t.Fatalf("event %d is %q with %d bytes", i, e.ID, len(e.Data))
 		}
 	}
