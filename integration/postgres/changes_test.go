@@ -69,6 +69,7 @@ func (g *gathering) len() int {
 // rows becomes events: each of them once, in memory that does not grow with it. Of
 // the deliveries only the last ones are made.
 func TestLargeTransactionUnderKills(t *testing.T) {
+	t.Parallel()
 	const rows, last, most = 200_000, 100, 400 << 20 // bytes, of the whole program with its bus
 	server := postgres.Start(t)
 	database := server.Database(t)
@@ -149,6 +150,7 @@ func (c copied) text(table string) map[string]string {
 // snapshot and afterwards, while rows change: no event comes twice, and who applies
 // them has the tables.
 func TestSnapshotUnderWritesAndKills(t *testing.T) {
+	t.Parallel()
 	const rows, rounds = 3000, 6
 	server := postgres.Start(t)
 	database := server.Database(t)
@@ -272,6 +274,7 @@ func (l *limited) PublishAt(ctx context.Context, shard string, cursor []byte, ev
 }
 
 func TestSourceIsLoud(t *testing.T) {
+	t.Parallel()
 	server := postgres.Start(t, "wal_sender_timeout=2s")
 	start := func(t *testing.T) (database string, out *sourcetest.Out) {
 		t.Helper()

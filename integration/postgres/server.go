@@ -108,6 +108,22 @@ func give(tb testing.TB, dir string) {
 	}
 }
 
+// Give writes a file that only the server reads.
+func (s *Server) Give(tb testing.TB, dir, name string, content []byte) {
+	tb.Helper()
+	give(tb, dir)
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		uid, gid := server.UserID(tb, runAs)
+		if err := os.Chown(path, uid, gid); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 func initialize(tb testing.TB, bin, dir, cluster string) {
 	tb.Helper()
 	secret := filepath.Join(dir, "password")

@@ -109,6 +109,7 @@ func stored(tb testing.TB, server *postgres.Server, database, table string) []si
 // TestSinkKeepsTypes writes values of all kinds to columns of all types, by
 // statements that are hard to read.
 func TestSinkKeepsTypes(t *testing.T) {
+	t.Parallel()
 	server := postgres.Start(t)
 	database := server.Database(t)
 	server.Exec(t, database, "CREATE TYPE mood AS ENUM ('sad', 'so so')", "CREATE DOMAIN tags AS text[]", "CREATE DOMAIN doc AS jsonb",
@@ -136,6 +137,7 @@ func TestSinkKeepsTypes(t *testing.T) {
 // TestSinkTellsBatchesApart has a batch of many rows of which some are refused, and
 // one that nobody may run.
 func TestSinkTellsBatchesApart(t *testing.T) {
+	t.Parallel()
 	server := postgres.Start(t)
 	database := server.Database(t)
 	server.Exec(t, database, "CREATE TABLE t (id text PRIMARY KEY, n smallint NOT NULL)")

@@ -290,6 +290,7 @@ func whole(t *testing.T, e *event.Event, parts ...string) string {
 }
 
 func TestSourceTellsEveryKindOfChange(t *testing.T) {
+	t.Parallel()
 	server := postgres.Start(t)
 	database := server.Database(t)
 	server.Exec(t, database,
