@@ -20,6 +20,7 @@ import (
 	"sluice/sources"
 	sourceamqp "sluice/sources/amqp"
 	sourcecron "sluice/sources/cron"
+	sourcefile "sluice/sources/file"
 	sourcehttp "sluice/sources/http"
 	sourcekafka "sluice/sources/kafka"
 	sourcekinesis "sluice/sources/kinesis"
@@ -36,6 +37,7 @@ func sourceAdapters() []sources.Adapter {
 	return []sources.Adapter{
 		sourceamqp.Adapter(),
 		sourcecron.Adapter(sourcecron.NewScheduler(time.Now)),
+		sourcefile.Adapter(),
 		sourcehttp.Adapter(),
 		sourcekafka.Adapter(),
 		sourcekinesis.Adapter(),
