@@ -197,6 +197,10 @@ func (s *sink) produce(ctx context.Context, client *kgo.Client, a *sinks.Attempt
 			}
 			giveUp(failed, waiting, failure)
 		case p := <-promises:
+			if takenBack(p.err) && ctx.Err() == nil {
+				client.Produce(ctx, waiting[p.index], func(_ *kgo.Record, err error) { promises <- promise{p.index, err} })
+				continue
+			}
 			if p.err != nil {
 				failed[p.index] = s.judge(client, waiting[p.index], p.err)
 			}
@@ -210,6 +214,13 @@ func (s *sink) produce(ctx context.Context, client *kgo.Client, a *sinks.Attempt
 		break
 	}
 	return failed
+}
+
+// takenBack tells whether a record was not stored because a delivery has ended: its
+// own, or one whose record was before it in the partition. Then it is produced
+// again, in the same order.
+func takenBack(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func giveUp(failed map[int]error, waiting map[int]*kgo.Record, err error) {

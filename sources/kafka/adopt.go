@@ -63,11 +63,13 @@ func (n *session) adopt(ctx context.Context, committed map[string]map[int32]int6
 	if err != nil {
 		return nil, err
 	}
+	for topic := range committed {
+		taken[topic] = map[int32]kgo.Offset{}
+	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(adopters)
 	for topic, numbers := range committed {
-		taken[topic] = map[int32]kgo.Offset{}
 		for number, offset := range numbers {
 			group.Go(func() error {
 				at, err := n.adoptOne(ctx, &s, topic, number, offset, starts)
