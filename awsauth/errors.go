@@ -38,8 +38,12 @@ func (e *Error) Error() string { return e.Operation + ": " + e.said }
 func (e *Error) Unwrap() error { return e.err }
 
 // Explain returns an *Error for what a client of a service has returned, and
-// anything else as it is. The end of a context stays one by errors.Is.
+// anything else as it is, also what was explained before. The end of a context
+// stays one by errors.Is.
 func Explain(err error) error {
+	if _, done := errors.AsType[*Error](err); done {
+		return err
+	}
 	operation, ok := errors.AsType[*smithy.OperationError](err)
 	if !ok {
 		return err

@@ -8,15 +8,19 @@ import (
 	"sluice/router/pattern"
 	"sluice/sinks"
 	sinkamqp "sluice/sinks/amqp"
+	sinkeventbridge "sluice/sinks/eventbridge"
 	sinkfile "sluice/sinks/file"
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinkkafka "sluice/sinks/kafka"
+	sinklambda "sluice/sinks/lambda"
 	sinkmqtt "sluice/sinks/mqtt"
 	sinknats "sluice/sinks/nats"
 	sinkpostgres "sluice/sinks/postgres"
 	sinkredis "sluice/sinks/redis"
 	sinks3 "sluice/sinks/s3"
+	sinksns "sluice/sinks/sns"
+	sinksqs "sluice/sinks/sqs"
 	"sluice/sources"
 	sourceamqp "sluice/sources/amqp"
 	sourcecron "sluice/sources/cron"
@@ -41,9 +45,9 @@ func sourceAdapters() []sources.Adapter {
 		sourcehttp.Adapter(),
 		sourcekafka.Adapter(),
 		sourcekinesis.Adapter(),
+		sourcemqtt.Adapter(),
 		sourcepostgres.Adapter(),
 		sourceredis.Adapter(),
-		sourcemqtt.Adapter(),
 		sources3.Adapter(),
 		sourcesqs.Adapter(),
 	}
@@ -53,14 +57,18 @@ func sourceAdapters() []sources.Adapter {
 func sinkAdapters() []sinks.Adapter {
 	return []sinks.Adapter{
 		sinkamqp.Adapter(),
+		sinkeventbridge.Adapter(),
 		sinkfile.Adapter(),
 		sinkhttp.Adapter(),
 		sinkkafka.Adapter(),
+		sinklambda.Adapter(),
 		sinkmqtt.Adapter(),
 		sinknats.Adapter(),
 		sinkpostgres.Adapter(),
 		sinkredis.Adapter(),
 		sinks3.Adapter(),
+		sinksns.Adapter(),
+		sinksqs.Adapter(),
 	}
 }
 

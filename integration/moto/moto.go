@@ -43,9 +43,9 @@ type Server struct {
 // A Key is one that a server has given out.
 type Key struct{ ID, Secret string }
 
-// Start starts a server without anything in it, which takes requests only that
-// are signed by a key of its own. It returns two: the first one may do everything,
-// the other one nothing.
+// Start starts a server without anything in it, and returns two keys: the first
+// one may do everything, the other one nothing. The server looks at keys while it
+// is strict only: that takes it some time with each request.
 func Start(tb testing.TB) (s *Server, all, nothing Key) {
 	tb.Helper()
 	s = start(tb)
@@ -66,8 +66,28 @@ func Start(tb testing.TB) (s *Server, all, nothing Key) {
 	return s, all, nothing
 }
 
-// unsigned is how many requests need no signature: those of Start.
-const unsigned = 5
+// Strict has the server look at keys and signatures until the test ends.
+func (s *Server) Strict(tb testing.TB) {
+	tb.Helper()
+	s.unsigned(tb, "0")
+	tb.Cleanup(func() { s.unsigned(tb, many) })
+}
+
+// many is more requests than a test makes.
+const many = "1000000000"
+
+// unsigned sets how many requests need no signature.
+func (s *Server) unsigned(tb testing.TB, n string) {
+	tb.Helper()
+	response, err := http.Post(s.Endpoint+"/moto-api/reset-auth", "text/plain", strings.NewReader(n)) //nolint:noctx // also when the test's context is over
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusOK {
+		tb.Fatalf("reset-auth: %s: %v", response.Status, err)
+	}
+}
 
 // iam asks IAM for something, while nobody has to sign.
 func (s *Server) iam(tb testing.TB, action string, pairs ...string) []byte {
@@ -101,7 +121,7 @@ func start(tb testing.TB) *Server {
 	return &Server{Endpoint: endpoint, Server: server.Start(tb, server.Options{
 		Name:    "Moto",
 		Command: []string{python(tb), "-c", program, "-H", "127.0.0.1", "-p", port},
-		Env:     []string{"PYTHONUNBUFFERED=1", "INITIAL_NO_AUTH_ACTION_COUNT=" + strconv.Itoa(unsigned)},
+		Env:     []string{"PYTHONUNBUFFERED=1", "INITIAL_NO_AUTH_ACTION_COUNT=" + many},
 		Dir:     tb.TempDir(),
 		Ready: func(ctx context.Context) error {
 			request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/moto-api/", http.NoBody)

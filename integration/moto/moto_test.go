@@ -12,6 +12,8 @@ import (
 	"sluice/config"
 	"sluice/integration/adapters"
 	"sluice/integration/moto"
+	"sluice/sinks/sinktest"
+	"sluice/sources"
 	"sluice/sources/sourcetest"
 )
 
@@ -30,6 +32,8 @@ func TestMoto(t *testing.T) {
 		{"what a notification becomes", testWhatANotificationBecomes},
 		{"too large", testTooLarge},
 		{"held while publish fails", testHeldWhilePublishFails},
+		{"sinks", testSinks},
+		{"from sink to source", testBetween},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, b) })
 	}
@@ -57,6 +61,12 @@ func (b *bench) session(tb testing.TB) aws.Config {
 	return s.Config
 }
 
+// source is one of the whole rights.
+func (b *bench) source(tb testing.TB, queue string) sources.Source {
+	tb.Helper()
+	return source(tb, b.server.Endpoint, b.all, queue, sourcetest.Env("orders", nil))
+}
+
 // BenchmarkSource measures Moto as much as sluice: it answers some hundreds of
 // requests a second.
 func BenchmarkSource(b *testing.B) {
@@ -65,4 +75,15 @@ func BenchmarkSource(b *testing.B) {
 	b.Run("sqs", func(b *testing.B) {
 		adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return bench.upstream(tb, "", message) })
 	})
+}
+
+// BenchmarkSink measures Moto as much as sluice, too.
+func BenchmarkSink(b *testing.B) {
+	bench := &bench{}
+	bench.server, bench.all, bench.nothing = moto.Start(b)
+	for name, start := range map[string]func(tb testing.TB) sinktest.Store{
+		"sqs": bench.sqsStore, "sns": bench.snsStore, "eventbridge": bench.eventbridgeStore,
+	} {
+		b.Run(name, func(b *testing.B) { adapters.BenchSink(b, start) })
+	}
 }

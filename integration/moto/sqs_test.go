@@ -155,6 +155,7 @@ func (b *bench) wrongSources(suffix string) []sourcetest.Wrong {
 	with := func(key moto.Key) func(tb testing.TB, env sources.Env) sources.Source {
 		return func(tb testing.TB, env sources.Env) sources.Source {
 			tb.Helper()
+			b.server.Strict(tb)
 			return source(tb, b.server.Endpoint, key, "missing"+suffix, env)
 		}
 	}
@@ -248,14 +249,14 @@ func (b *bench) newTopic(tb testing.TB, q *queue, attributes map[string]string) 
 	return api, *topic.TopicArn
 }
 
-// received runs a source until n events are durable.
-func received(t *testing.T, s sources.Source, n int) []event.Event {
+// received runs a source until an event is durable.
+func received(t *testing.T, s sources.Source) event.Event {
 	t.Helper()
 	out := sourcetest.NewOut()
 	stop := sourcetest.Run(t, s, out)
-	events := out.Wait(t, n)
+	events := out.Wait(t, 1)
 	stop()
-	return events
+	return events[0]
 }
 
 func testWhatAMessageBecomes(t *testing.T, b *bench) {
@@ -271,7 +272,7 @@ func testWhatAMessageBecomes(t *testing.T, b *bench) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	e := received(t, source(t, b.server.Endpoint, b.all, q.url, sourcetest.Env("orders", nil)), 1)[0]
+	e := received(t, source(t, b.server.Endpoint, b.all, q.url, sourcetest.Env("orders", nil)))
 	if e.Type != "sqs.message" || e.Source != "sqs://"+q.name || string(e.Data) != `{"order": 7}` || e.DataContentType != "application/json" || e.PartitionKey() != "customer-3" {
 		t.Errorf("the event is %+v", e)
 	}
@@ -304,7 +305,7 @@ func testWhatANotificationBecomes(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := received(t, source(t, b.server.Endpoint, b.all, q.arn, sourcetest.Env("orders", nil)), 1)[0]
+	e := received(t, source(t, b.server.Endpoint, b.all, q.arn, sourcetest.Env("orders", nil)))
 	if e.ID != *published.MessageId || e.Type != "sns.notification" || string(e.Data) != "text" || e.Subject != "An order" ||
 		e.Extension("arn") != topic || e.Extension("attributes") != `{"trace":"on"}` || e.DataContentType != "text/plain; charset=utf-8" {
 		t.Errorf("the event is %+v", e)
@@ -315,7 +316,7 @@ func testWhatANotificationBecomes(t *testing.T, b *bench) {
 	if _, err := api.Publish(t.Context(), &sns.PublishInput{TopicArn: &topic, Message: aws.String("text")}); err != nil {
 		t.Fatal(err)
 	}
-	e = received(t, source(t, b.server.Endpoint, b.all, raw.name, sourcetest.Env("orders", nil)), 1)[0]
+	e = received(t, source(t, b.server.Endpoint, b.all, raw.name, sourcetest.Env("orders", nil)))
 	if e.Type != "sqs.message" || string(e.Data) != "text" {
 		t.Errorf("the event of raw delivery is %+v", e)
 	}

@@ -1,17 +1,13 @@
 package function
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +16,7 @@ import (
 	"sluice/event/aws"
 	"sluice/functions"
 	"sluice/sinks"
+	"sluice/sinks/internal/invoke"
 )
 
 const (
@@ -33,9 +30,7 @@ const (
 type sink struct {
 	*workers
 
-	shape   aws.Shape
-	replies bool
-	maxHops int
+	caller  invoke.Caller
 	maxWait time.Duration
 }
 
@@ -50,7 +45,9 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the function %q: %w", env.Name, err)
 	}
-	return &sink{workers: workers, shape: c.Shape, replies: c.Replies(), maxHops: c.MaxHops, maxWait: maxWait}, nil
+	s := &sink{workers: workers, maxWait: maxWait}
+	s.caller = invoke.Caller{Call: s.call, Shape: c.Shape, Replies: c.Replies(), Name: s.name, MaxHops: c.MaxHops}
+	return s, nil
 }
 
 // Close ends all workers.
@@ -67,34 +64,7 @@ func (s *sink) Invoke(ctx context.Context, in functions.Invocation) (functions.R
 
 // Deliver calls the function for each delivery, or once for all of a batch.
 func (s *sink) Deliver(ctx context.Context, a sinks.Attempt) (sinks.Response, error) {
-	if a.Batch {
-		return s.deliverBatch(ctx, &a)
-	}
-	return sinks.OneByOne(&a, func(d *sinks.Delivery) (sinks.Response, error) { return s.deliver(ctx, &a, d) })
-}
-
-func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery) (sinks.Response, error) {
-	payload, err := aws.Encode(s.shape, []*event.Event{d.Event}, aws.Options{})
-	if err != nil {
-		return sinks.Response{}, sinks.Permanent(err)
-	}
-	response, err := s.call(ctx, a, d, payload.JSON)
-	switch {
-	case err != nil:
-		return response, err
-	case s.replies:
-		return s.reply(response, d)
-	case !bytes.Contains(response.Body, []byte("batchItemFailures")):
-		return response, nil
-	}
-	failed, err := aws.Failed(response.Body, payload)
-	if err != nil {
-		return response, answerError(err)
-	}
-	if failed[0] {
-		return response, errReported
-	}
-	return response, nil
+	return s.caller.Deliver(ctx, a)
 }
 
 // call makes one invocation, in the name of a delivery.
@@ -153,50 +123,6 @@ func failed(e *functions.FunctionError) error {
 	return fmt.Errorf("%s%s: %s", kind, e.Type, strconv.Quote(message))
 }
 
-var errReported = errors.New("the function has reported it as failed (batchItemFailures)")
-
-// answerError is what becomes of an answer that may hide a failure.
-func answerError(err error) error {
-	return fmt.Errorf("which deliveries have failed cannot be told: %w", err)
-}
-
-// reply makes events of the answer.
-func (s *sink) reply(response sinks.Response, d *sinks.Delivery) (sinks.Response, error) {
-	header, body := http.Header{"Content-Type": {contentType(response.Body, response.ContentType)}}, response.Body
-	if string(body) == "null" {
-		return response, nil
-	}
-	replies, err := sinks.DecodeReply(header, body)
-	if err == nil {
-		err = sinks.CompleteReplies(d, s.name, s.maxHops, replies)
-	}
-	if err != nil {
-		return response, sinks.Permanent(fmt.Errorf("the answer cannot be published: %w", err))
-	}
-	if len(replies) > 0 {
-		response.Replies = map[int][]event.Event{0: replies}
-	}
-	return response, nil
-}
-
-// contentType says what an answer is: a function cannot set the type of a
-// CloudEvent, or of several, and so they are known by the attribute that each
-// must have.
-func contentType(body []byte, given string) string {
-	type probe struct {
-		Version string `json:"specversion"`
-	}
-	var one probe
-	if json.Unmarshal(body, &one) == nil && one.Version != "" {
-		return event.MediaTypeJSON
-	}
-	var several []probe
-	if json.Unmarshal(body, &several) == nil && len(several) > 0 && several[0].Version != "" {
-		return event.MediaTypeBatchJSON
-	}
-	return given
-}
-
 // RequestID returns the request id of the invocation that a delivery is made
 // by. It is the same on every attempt. That of an asynchronous invocation is
 // the id that its caller was told.
@@ -221,13 +147,7 @@ func clientContext(a *sinks.Attempt, d *sinks.Delivery) string {
 	if given := d.Event.Extension(AttributeClientContext); given != "" && d.Event.Type == aws.TypeInvocation {
 		return given
 	}
-	custom := map[string]string{"sluice-trigger": a.Trigger, "sluice-delivery": d.ID, "sluice-attempt": strconv.Itoa(d.Attempt)}
-	if a.Batch {
-		delete(custom, "sluice-delivery")
-		delete(custom, "sluice-attempt")
-	}
-	text, _ := json.Marshal(map[string]any{"custom": custom}) //nolint:errchkjson // maps of texts
-	return string(text)
+	return invoke.ClientContext(a, d)
 }
 
 // traceID returns the trace of an event in X-Ray's form, or an empty text.
@@ -235,64 +155,5 @@ func traceID(e *event.Event) string {
 	if e.Type == aws.TypeInvocation {
 		return e.Extension(AttributeTraceID)
 	}
-	parts := strings.Split(e.Extension("traceparent"), "-")
-	if len(parts) < 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 {
-		return ""
-	}
-	sampled := 0
-	if flags, err := strconv.ParseUint(parts[3], 16, 8); err == nil && flags&1 == 1 {
-		sampled = 1
-	}
-	return fmt.Sprintf("Root=1-%s-%s;Parent=%s;Sampled=%d", parts[1][:8], parts[1][8:], parts[2], sampled)
-}
-
-// deliverBatch makes one invocation for all deliveries, or several where their
-// shapes do not go together or are too large for one.
-func (s *sink) deliverBatch(ctx context.Context, a *sinks.Attempt) (sinks.Response, error) {
-	events := make([]*event.Event, len(a.Deliveries))
-	for i := range a.Deliveries {
-		events[i] = a.Deliveries[i].Event
-	}
-	parts := aws.Parts(s.shape, events, aws.Options{Batch: true})
-	responses, errs := make([]sinks.Response, len(parts)), make([]map[int]error, len(parts))
-	var all sync.WaitGroup
-	for n := range parts {
-		all.Go(func() { responses[n], errs[n] = s.deliverPart(ctx, a, &parts[n]) })
-	}
-	all.Wait()
-	failed := map[int]error{}
-	for n := range parts {
-		maps.Copy(failed, errs[n])
-	}
-	if len(failed) > 0 {
-		return responses[0], &sinks.PartialError{Failed: failed}
-	}
-	return responses[0], nil
-}
-
-// deliverPart makes one invocation, and says which deliveries have failed.
-func (s *sink) deliverPart(ctx context.Context, a *sinks.Attempt, part *aws.Part) (sinks.Response, map[int]error) {
-	every := func(err error) map[int]error {
-		errs := make(map[int]error, len(part.Indexes))
-		for _, i := range part.Indexes {
-			errs[i] = err
-		}
-		return errs
-	}
-	if part.Err != nil {
-		return sinks.Response{}, every(sinks.Permanent(part.Err))
-	}
-	response, err := s.call(ctx, a, &a.Deliveries[part.Indexes[0]], part.Payload.JSON)
-	if err != nil {
-		return response, every(err)
-	}
-	reported, err := aws.Failed(response.Body, part.Payload)
-	if err != nil {
-		return response, every(answerError(err))
-	}
-	errs := map[int]error{}
-	for n := range reported {
-		errs[part.Indexes[n]] = errReported
-	}
-	return response, errs
+	return invoke.TraceID(e)
 }

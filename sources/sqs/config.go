@@ -3,11 +3,9 @@ package sqs
 import (
 	"cmp"
 	"errors"
-	"net/url"
-	"regexp"
-	"strings"
 	"time"
 
+	"sluice/awsauth"
 	"sluice/config"
 	"sluice/sources"
 )
@@ -70,7 +68,7 @@ func NewConfig() *Config {
 
 // Validate returns all problems of the section.
 func (c *Config) Validate() error {
-	q, problem := parseQueue(c.Queue)
+	q, problem := awsauth.ParseQueue(c.Queue)
 	section := c.section(q)
 	problems := []error{problem, section.Validate()}
 	if c.Receivers < 1 || c.Receivers > maxReceivers {
@@ -86,66 +84,16 @@ func (c *Config) Validate() error {
 }
 
 // section returns the keys of AWS with what the queue's URL or ARN says.
-func (c *Config) section(q queue) config.AWS {
+func (c *Config) section(q awsauth.Queue) config.AWS {
 	section := c.AWS
-	section.Region = cmp.Or(section.Region, q.region)
-	section.Endpoint = cmp.Or(section.Endpoint, q.endpoint)
+	section.Region = cmp.Or(section.Region, q.Region)
+	section.Endpoint = cmp.Or(section.Endpoint, q.Endpoint)
 	return section
 }
 
-// A queue is what the file says of one.
-type queue struct {
-	name    string
-	url     string // empty when it has to be asked for
-	arn     string // empty when it is not known
-	account string // that owns it; empty for sluice's own
-	region  string // empty when it is not known
-	// endpoint is where the queue is, when that is not the service itself.
-	endpoint string
-}
-
-var (
-	queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,75}(\.fifo)?$`)
-	queueARN  = regexp.MustCompile(`^arn:[a-z0-9-]+:sqs:([a-z0-9-]+):([0-9]+):([A-Za-z0-9_.-]+)$`)
-	// The service's own hosts, also of China, and of endpoints with two stacks.
-	queueHost = regexp.MustCompile(`^sqs(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)$`)
-)
-
-// parseQueue reads the key queue.
-func parseQueue(text string) (queue, error) {
-	const right = "write its URL, its ARN, or its name"
-	var q queue
-	switch arn := queueARN.FindStringSubmatch(text); {
-	case text == "":
-		return queue{}, config.Invalid("queue", "it is missing: %s", right)
-	case arn != nil:
-		q = queue{name: arn[3], arn: text, account: arn[2], region: arn[1]}
-	case strings.Contains(text, "://"):
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "http" && u.Scheme != "https") {
-			return queue{}, config.Invalid("queue", "it is no URL of a queue: %s", right)
-		}
-		q = queue{name: u.Path[strings.LastIndexByte(u.Path, '/')+1:], url: text}
-		if host := queueHost.FindStringSubmatch(u.Hostname()); host != nil {
-			q.region = host[1]
-		} else {
-			q.endpoint = u.Scheme + "://" + u.Host
-		}
-	default:
-		q = queue{name: text}
-	}
-	if !queueName.MatchString(q.name) {
-		return queue{}, config.Invalid("queue", "%q is no name of a queue, which is up to 80 letters, digits, - and _, with .fifo at the end for queues that keep order: %s", q.name, right)
-	}
-	return q, nil
-}
-
-// fifo tells whether the queue keeps order.
-func (q *queue) fifo() bool { return strings.HasSuffix(q.name, ".fifo") }
-
 // Source builds the source. It opens no connection.
 func (c *Config) Source(env sources.Env) (sources.Source, error) {
-	q, err := parseQueue(c.Queue)
+	q, err := awsauth.ParseQueue(c.Queue)
 	if err != nil {
 		return nil, err
 	}

@@ -7,34 +7,6 @@ import (
 	"sluice/config"
 )
 
-func TestParseQueue(t *testing.T) {
-	for text, want := range map[string]queue{
-		"orders":      {name: "orders"},
-		"orders.fifo": {name: "orders.fifo"},
-		"arn:aws:sqs:eu-central-1:123456789012:orders": {
-			name: "orders", arn: "arn:aws:sqs:eu-central-1:123456789012:orders", account: "123456789012", region: "eu-central-1",
-		},
-		"https://sqs.eu-central-1.amazonaws.com/123456789012/orders": {
-			name: "orders", url: "https://sqs.eu-central-1.amazonaws.com/123456789012/orders", region: "eu-central-1",
-		},
-		"https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders": {
-			name: "orders", url: "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders", region: "cn-north-1",
-		},
-		"http://127.0.0.1:4566/000000000000/orders": {
-			name: "orders", url: "http://127.0.0.1:4566/000000000000/orders", endpoint: "http://127.0.0.1:4566",
-		},
-	} {
-		if got, err := parseQueue(text); err != nil || got != want {
-			t.Errorf("%s is %+v, %v; want %+v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "a b", "orders.lifo", "https://", "https://u:p@h/q", "http://h/q?x=1", "arn:aws:sns:eu-central-1:1:topic", strings.Repeat("q", 81)} {
-		if got, err := parseQueue(text); err == nil {
-			t.Errorf("%q was taken for %+v", text, got)
-		}
-	}
-}
-
 func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"":                          func(*Config) {},

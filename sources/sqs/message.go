@@ -42,7 +42,7 @@ func (r *run) event(m *types.Message) event.Event {
 	switch {
 	case is && err != nil:
 		r.env.Logger.Warn("a message says that it is a CloudEvent, and is not: it becomes an event as it stands",
-			slog.String("queue", r.queue.name), slog.String("message", aws.ToString(m.MessageId)), slog.Any("error", err))
+			slog.String("queue", r.queue.Name), slog.String("message", aws.ToString(m.MessageId)), slog.Any("error", err))
 	case is:
 		if found.PartitionKey() == "" {
 			set(&found, "partitionkey", e.PartitionKey())
@@ -55,7 +55,7 @@ func (r *run) event(m *types.Message) event.Event {
 // message makes an event of a message as it stands, with what function-events.md
 // names for it.
 func (r *run) message(m *types.Message) event.Event {
-	e := event.Event{ID: aws.ToString(m.MessageId), Source: "sqs://" + r.queue.name, Type: typeMessage, Data: []byte(aws.ToString(m.Body))}
+	e := event.Event{ID: aws.ToString(m.MessageId), Source: "sqs://" + r.queue.Name, Type: typeMessage, Data: []byte(aws.ToString(m.Body))}
 	e.DataContentType = mediaType(e.Data)
 	system := func(name types.MessageSystemAttributeName) string { return m.Attributes[string(name)] }
 	if ms, err := strconv.ParseInt(system(types.MessageSystemAttributeNameSentTimestamp), 10, 64); err == nil {

@@ -46,7 +46,7 @@ func (r *run) settle(ctx context.Context, messages []types.Message) {
 
 func (r *run) held(m *types.Message) held {
 	h := held{id: aws.ToString(m.MessageId), handle: aws.ToString(m.ReceiptHandle), event: r.event(m)}
-	if r.queue.fifo() {
+	if r.queue.FIFO() {
 		h.group = m.Attributes[string(types.MessageSystemAttributeNameMessageGroupId)]
 	}
 	return h
@@ -132,7 +132,7 @@ func (r *run) refuse(h *held, err error) {
 	r.refused.Store(r.env.Now().UnixNano())
 	r.health.set(refusing, fmt.Errorf("message %s cannot become an event; it stays in the queue until its redrive policy takes it to a dead-letter queue: %w", h.id, err))
 	r.env.Logger.Error("a message cannot become an event and stays in the queue",
-		slog.String("queue", r.queue.name), slog.String("message", h.id),
+		slog.String("queue", r.queue.Name), slog.String("message", h.id),
 		slog.String("received", h.event.Extension("receivecount")), slog.Any("error", err))
 }
 
@@ -192,7 +192,7 @@ func (r *run) giveBack(ctx context.Context, batch []held) {
 	defer cancel()
 	if err := r.hide(ctx, batch, 0); err != nil {
 		r.env.Logger.Info("messages could not be given back: they come again when they are no longer hidden",
-			slog.String("queue", r.queue.name), slog.Any("error", err))
+			slog.String("queue", r.queue.Name), slog.Any("error", err))
 	}
 }
 
@@ -238,7 +238,7 @@ func (r *run) deleteOnce(ctx context.Context, batch []held) (again []held, err e
 			continue
 		}
 		failed[i] = true
-		r.env.Logger.Warn("a message whose event is durable was not deleted", slog.String("queue", r.queue.name),
+		r.env.Logger.Warn("a message whose event is durable was not deleted", slog.String("queue", r.queue.Name),
 			slog.String("message", batch[i].id), slog.String("code", aws.ToString(f.Code)), slog.String("reason", aws.ToString(f.Message)))
 		if f.SenderFault { // it would be refused again
 			r.settled.remember(batch[i : i+1])

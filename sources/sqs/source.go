@@ -41,13 +41,13 @@ var (
 
 type source struct {
 	config  Config
-	queue   queue
+	queue   awsauth.Queue
 	env     sources.Env
 	session *awsauth.Session
 	waiting atomic.Int64
 }
 
-func newSource(c Config, q queue, env sources.Env) (*source, error) {
+func newSource(c Config, q awsauth.Queue, env sources.Env) (*source, error) {
 	s := &source{config: c, queue: q, env: env}
 	s.waiting.Store(-1)
 	section := c.section(q)
@@ -123,9 +123,9 @@ func (r *run) find(ctx context.Context) bool {
 func (r *run) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r.url, r.arn = r.queue.url, r.queue.arn
+	r.url, r.arn = r.queue.URL, r.queue.ARN
 	if r.url == "" {
-		found, err := r.api.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &r.queue.name, QueueOwnerAWSAccountId: optional(r.queue.account)})
+		found, err := r.api.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &r.queue.Name, QueueOwnerAWSAccountId: optional(r.queue.Account)})
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (r *run) look(ctx context.Context) error {
 	switch code := awsauth.Code(err); {
 	case code == "AccessDenied", code == "AccessDeniedException":
 		r.env.Logger.Info("the queue may not be asked for its attributes: events have no arn, and how much waits is not known",
-			slog.String("queue", r.queue.name), slog.Any("error", awsauth.Explain(err)))
+			slog.String("queue", r.queue.Name), slog.Any("error", awsauth.Explain(err)))
 		return nil
 	case err != nil:
 		return err
