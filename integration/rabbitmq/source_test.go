@@ -233,7 +233,7 @@ func TestSource(t *testing.T) {
 func BenchmarkSource(b *testing.B) {
 	broker := Start(b)
 	for _, kind := range []string{amqp091.QueueTypeClassic, amqp091.QueueTypeQuorum} {
-		b.Run(kind, func(b *testing.B) {
+		b.Run("amqp ("+kind+")", func(b *testing.B) {
 			adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, broker, kind) })
 		})
 	}
