@@ -29,6 +29,7 @@ import (
 	sourcekafka "sluice/sources/kafka"
 	sourcekinesis "sluice/sources/kinesis"
 	sourcemqtt "sluice/sources/mqtt"
+	sourcenats "sluice/sources/nats"
 	sourcepostgres "sluice/sources/postgres"
 	sourceredis "sluice/sources/redis"
 	sources3 "sluice/sources/s3"
@@ -47,6 +48,7 @@ func sourceAdapters() []sources.Adapter {
 		sourcekinesis.Adapter(),
 		sourcemqtt.Adapter(),
 		sourcepostgres.Adapter(),
+		sourcenats.Adapter(),
 		sourceredis.Adapter(),
 		sources3.Adapter(),
 		sourcesqs.Adapter(),
