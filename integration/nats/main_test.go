@@ -174,6 +174,9 @@ func (w way) fill(ctx context.Context, s *nats.Server, conn *client.Conn, js jet
 		if _, err := js.PublishAsync(fmt.Sprintf("orders.k%d", i%16), data); err != nil {
 			return err
 		}
+		if i%1000 == 999 { // more that wait are refused
+			<-js.PublishAsyncComplete()
+		}
 	}
 	if w.core {
 		return conn.Flush()
