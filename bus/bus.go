@@ -16,8 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"sluice/connect/natsconn"
 	"sluice/event"
-	"sluice/natsauth"
 )
 
 // Options say how a bus is opened. Either Dir or URL is required.
@@ -29,7 +29,7 @@ type Options struct {
 	URL string
 	// Login says who sluice is to these servers, and TLS how they are reached; nil
 	// is nobody, and the system's authorities.
-	Login natsauth.Login
+	Login natsconn.Login
 	TLS   *tls.Config
 	// ConnectWithin is how long Open tries to reach a server that does not answer:
 	// 10 s by default.

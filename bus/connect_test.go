@@ -19,8 +19,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"sluice/connect/natsconn"
 	"sluice/event"
-	"sluice/natsauth"
 )
 
 // serve runs a server as somebody else would, on a port.
@@ -78,14 +78,14 @@ func TestLogins(t *testing.T) {
 	seed := string(must(user.Seed())(t))
 	for name, test := range map[string]struct {
 		server       func(*server.Options)
-		right, wrong natsauth.Login
+		right, wrong natsconn.Login
 	}{
-		"user":  {func(o *server.Options) { o.Username, o.Password = "u", "p" }, natsauth.Login{User: "u", Password: "p"}, natsauth.Login{User: "u", Password: "x"}},
-		"token": {func(o *server.Options) { o.Authorization = "t0ken" }, natsauth.Login{Token: "t0ken"}, natsauth.Login{}},
+		"user":  {func(o *server.Options) { o.Username, o.Password = "u", "p" }, natsconn.Login{User: "u", Password: "p"}, natsconn.Login{User: "u", Password: "x"}},
+		"token": {func(o *server.Options) { o.Authorization = "t0ken" }, natsconn.Login{Token: "t0ken"}, natsconn.Login{}},
 		"nkey": {
 			func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} },
-			natsauth.Login{Seed: seed + "\n"},
-			natsauth.Login{Seed: string(must(must(nkeys.CreateUser())(t).Seed())(t))},
+			natsconn.Login{Seed: seed + "\n"},
+			natsconn.Login{Seed: string(must(must(nkeys.CreateUser())(t).Seed())(t))},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestLoginByCredentials(t *testing.T) {
 		o.AccountResolver = resolver
 	}))
 	refused(t, o, refusedLogin)
-	o.Login = natsauth.Login{Credentials: string(creds)}
+	o.Login = natsconn.Login{Credentials: string(creds)}
 	works(t, o)
 }
 

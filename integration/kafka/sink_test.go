@@ -13,10 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/config"
+	"sluice/connect/kafkaconn"
 	"sluice/event"
 	"sluice/integration/adapters"
 	"sluice/integration/kafka"
-	"sluice/kafkaconn"
 	"sluice/sinks"
 	sink "sluice/sinks/kafka"
 	"sluice/sinks/sinktest"

@@ -20,10 +20,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/config"
+	"sluice/connect/kafkaconn"
 	"sluice/event"
 	"sluice/integration/adapters"
 	"sluice/integration/kafka"
-	"sluice/kafkaconn"
 	"sluice/sources"
 	source "sluice/sources/kafka"
 	"sluice/sources/sourcetest"

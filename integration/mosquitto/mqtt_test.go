@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"sluice/connect/mqttconn"
 	"sluice/integration/adapters"
 	"sluice/integration/mosquitto"
 	"sluice/integration/mqtttest"
-	"sluice/mqttconn"
 	"sluice/sinks/sinktest"
 	"sluice/sources"
 	sourcemqtt "sluice/sources/mqtt"

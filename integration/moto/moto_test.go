@@ -8,8 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"sluice/awsauth"
 	"sluice/config"
+	"sluice/connect/awsconn"
 	"sluice/integration/adapters"
 	"sluice/integration/moto"
 	"sluice/sinks/sinktest"
@@ -53,7 +53,7 @@ func section(endpoint string, key moto.Key) config.AWS {
 func (b *bench) session(tb testing.TB) aws.Config {
 	tb.Helper()
 	with := section(b.server.Endpoint, b.all)
-	s, err := awsauth.New(&with, awsauth.Options{Timeout: 20 * time.Second})
+	s, err := awsconn.New(&with, awsconn.Options{Timeout: 20 * time.Second})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/mqttconn"
+	"sluice/connect/mqttconn"
 )
 
 // As says who a client is, and where.

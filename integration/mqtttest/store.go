@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"sluice/config"
+	"sluice/connect/mqttconn"
 	"sluice/event"
-	"sluice/mqttconn"
 	"sluice/sinks"
 	sinkmqtt "sluice/sinks/mqtt"
 	"sluice/sinks/sinktest"

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
-	"sluice/mqttconn"
 	"sluice/sources/sourcetest"
 )
 

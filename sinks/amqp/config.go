@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/amqpconn"
 	"sluice/config"
+	"sluice/connect/amqpconn"
 	"sluice/event/transform"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/amqpconn"
+	"sluice/connect/amqpconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )

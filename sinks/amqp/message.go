@@ -9,7 +9,7 @@ import (
 
 	"github.com/rabbitmq/amqp091-go"
 
-	"sluice/amqpconn"
+	"sluice/connect/amqpconn"
 	"sluice/event"
 	"sluice/event/transform"
 	"sluice/sinks"

@@ -10,8 +10,8 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 	"go.uber.org/goleak"
 
-	"sluice/amqpconn"
 	"sluice/config"
+	"sluice/connect/amqpconn"
 	"sluice/event"
 	"sluice/sinks"
 	"sluice/sinks/amqp"

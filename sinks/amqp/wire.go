@@ -13,7 +13,7 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 	"golang.org/x/sync/semaphore"
 
-	"sluice/amqpconn"
+	"sluice/connect/amqpconn"
 	"sluice/sinks"
 	"sluice/worker"
 )

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/event"
 	"sluice/event/transform"
 	"sluice/sinks"
@@ -39,7 +39,7 @@ const (
 type sink struct {
 	bus     string
 	detail  Detail
-	session *awsauth.Session
+	session *awsconn.Session
 	api     *eventbridge.Client
 	turns   *transform.Turns
 	source  awssink.Text
@@ -192,9 +192,9 @@ func (s *sink) look(ctx context.Context) error {
 	defer cancel()
 	_, err := s.api.DescribeEventBus(within, &eventbridge.DescribeEventBusInput{Name: &s.bus})
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
-		return fmt.Errorf("there is no event bus %q: create it, or mend bus and region: %w", s.bus, awsauth.Explain(err))
+		return fmt.Errorf("there is no event bus %q: create it, or mend bus and region: %w", s.bus, awsconn.Explain(err))
 	}
-	if code := awsauth.Code(err); err == nil || code == "AccessDeniedException" || code == "AccessDenied" {
+	if code := awsconn.Code(err); err == nil || code == "AccessDeniedException" || code == "AccessDenied" {
 		s.there.Store(true)
 		return nil
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/config"
+	"sluice/connect/kafkaconn"
 	"sluice/event/transform"
-	"sluice/kafkaconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )

@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"sluice/kafkaconn"
+	"sluice/connect/kafkaconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/sinks"
 	"sluice/sinks/internal/awssink"
 	"sluice/sinks/internal/invoke"
@@ -31,7 +31,7 @@ const (
 // A sink invokes one function.
 type sink struct {
 	config  Config
-	session *awsauth.Session
+	session *awsconn.Session
 	api     *lambda.Client
 	caller  invoke.Caller
 }
@@ -101,13 +101,13 @@ func (s *sink) verdict(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &throttled):
 		after, _ := strconv.ParseFloat(aws.ToString(throttled.RetryAfterSeconds), 64)
-		return &sinks.ThrottledError{Err: awsauth.Explain(err), After: time.Duration(min(max(after, 0), maxAfter.Seconds()) * float64(time.Second))}
+		return &sinks.ThrottledError{Err: awsconn.Explain(err), After: time.Duration(min(max(after, 0), maxAfter.Seconds()) * float64(time.Second))}
 	case errors.As(err, &missing):
-		return fmt.Errorf("there is no function %q: create it, or mend function, qualifier and region: %w", s.config.Function, awsauth.Explain(err))
+		return fmt.Errorf("there is no function %q: create it, or mend function, qualifier and region: %w", s.config.Function, awsconn.Explain(err))
 	case errors.As(err, &invalid), awssink.TooLong(err):
 		return sinks.Permanent(awssink.Verdict(ctx, err))
-	case strings.HasSuffix(awsauth.Code(err), "ThrottledException"): // EC2 and ENIs, while the function starts
-		return &sinks.ThrottledError{Err: awsauth.Explain(err)}
+	case strings.HasSuffix(awsconn.Code(err), "ThrottledException"): // EC2 and ENIs, while the function starts
+		return &sinks.ThrottledError{Err: awsconn.Explain(err)}
 	}
 	return awssink.Verdict(ctx, err)
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"sluice/config"
+	"sluice/connect/mqttconn"
 	"sluice/event/transform"
-	"sluice/mqttconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )

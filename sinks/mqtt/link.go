@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"sync"
 
-	"sluice/mqttconn"
+	"sluice/connect/mqttconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
 	"sluice/event/transform"
-	"sluice/mqttconn"
 	"sluice/sinks"
 	"sluice/worker"
 )

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
-	"sluice/mqttconn"
 	"sluice/sinks"
 )
 

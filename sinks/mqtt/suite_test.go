@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
+	"sluice/connect/mqttconn"
 	"sluice/integration/mqtttest"
-	"sluice/mqttconn"
 	"sluice/sinks/sinktest"
 )
 

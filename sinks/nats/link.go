@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"sluice/config"
-	"sluice/natsauth"
+	"sluice/connect/natsconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -50,7 +50,7 @@ type guarded func(network, address string) (net.Conn, error)
 func (g guarded) Dial(network, address string) (net.Conn, error) { return g(network, address) }
 
 func newLink(c *Config, env sinks.Env) (*link, error) {
-	login := natsauth.From(&c.Auth)
+	login := natsconn.From(&c.Auth)
 	options, err := login.Options()
 	if err != nil {
 		return nil, config.Invalid("auth", "%v", err)

@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"sluice/config"
+	"sluice/connect/postgresconn"
 	"sluice/event/transform"
-	"sluice/pgserver"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -24,7 +24,7 @@ const (
 
 // Config is the section of the file.
 type Config struct {
-	pgserver.Server `yaml:",inline"`
+	postgresconn.Server `yaml:",inline"`
 	// Statement is run for each delivery. :name stands for a value, see parameter.
 	Statement string `yaml:"statement"`
 	// Params are further values by name, as templates.

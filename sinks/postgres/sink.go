@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"sluice/connect/postgresconn"
 	"sluice/event/transform"
-	"sluice/pgserver"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -52,7 +52,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 		return nil, err
 	}
 	guard := sinkhttp.NewGuard(cmp.Or(c.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
-	pool, err := c.Pool(pgserver.Options{Application: "sluice " + env.Name, Dialer: guard.Dialer(dialTimeout)})
+	pool, err := c.Pool(postgresconn.Options{Application: "sluice " + env.Name, Dialer: guard.Dialer(dialTimeout)})
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func runEach(ctx context.Context, conn *pgconn.PgConn, rows []row, failed map[in
 
 // class returns the first two characters of an error's SQLSTATE, or "".
 func class(err error) string {
-	code := pgserver.Code(err)
+	code := postgresconn.Code(err)
 	return code[:min(len(code), 2)]
 }
 
@@ -288,7 +288,7 @@ func ofRow(err error) bool {
 
 // stale tells whether a prepared statement does not hold any more.
 func stale(err error) bool {
-	switch pgserver.Code(err) {
+	switch postgresconn.Code(err) {
 	case "0A000", "26000", "42804":
 		return true
 	}
@@ -302,12 +302,12 @@ func runError(err error) error {
 		return sinks.Permanent(fmt.Errorf("the server refuses a value: %w", err))
 	case class(err) == classConstraint:
 		return sinks.Permanent(fmt.Errorf("a constraint refuses the row%s: %w", constraint(err), err))
-	case pgserver.Code(err) == codeTooMany:
-		return &sinks.ThrottledError{Err: pgserver.Explain(err)}
+	case postgresconn.Code(err) == codeTooMany:
+		return &sinks.ThrottledError{Err: postgresconn.Explain(err)}
 	case class(err) == classStatement:
 		return fmt.Errorf("the statement cannot be run: check it, the tables, and the user's rights: %w", err)
 	}
-	return pgserver.Explain(err)
+	return postgresconn.Explain(err)
 }
 
 // constraint names what has refused a row, without its values.
@@ -329,8 +329,8 @@ func connectError(err error) error {
 	switch {
 	case errors.As(err, &refused):
 		return sinks.Permanent(refused)
-	case pgserver.Code(err) == codeTooMany:
-		return &sinks.ThrottledError{Err: pgserver.Explain(err)}
+	case postgresconn.Code(err) == codeTooMany:
+		return &sinks.ThrottledError{Err: postgresconn.Explain(err)}
 	}
-	return pgserver.Explain(err)
+	return postgresconn.Explain(err)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/config"
+	"sluice/connect/redisconn"
 	"sluice/event/transform"
-	"sluice/redislink"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -51,8 +51,8 @@ var _ sinks.Closer = (*sink)(nil)
 
 func newSink(c *Config, env sinks.Env) (*sink, error) {
 	guard := sinkhttp.NewGuard(cmp.Or(c.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
-	client, err := redislink.Open(&c.Redis, redislink.Options{
-		Name: "sluice-" + env.Name, Dial: guard.Dialer(redislink.DialTimeout).DialContext,
+	client, err := redisconn.Open(&c.Redis, redisconn.Options{
+		Name: "sluice-" + env.Name, Dial: guard.Dialer(redisconn.DialTimeout).DialContext,
 		Silence: silence,
 	})
 	if err != nil {
@@ -251,7 +251,7 @@ func (s *sink) replicated(answer *redis.Cmd) error {
 	n, err := answer.Int()
 	switch {
 	case err != nil:
-		return fmt.Errorf("it was added, and it is not known whether replicas have it: %w", redislink.Explain(err))
+		return fmt.Errorf("it was added, and it is not known whether replicas have it: %w", redisconn.Explain(err))
 	case n < s.config.Replicas:
 		return fmt.Errorf("it was added, but only %d replicas have it in time, and replicas asks for %d", n, s.config.Replicas)
 	}
@@ -266,11 +266,11 @@ func judge(err error) error {
 	if refused, is := errors.AsType[*sinkhttp.RefusedError](err); is {
 		return sinks.Permanent(refused)
 	}
-	explained := redislink.Explain(err)
-	switch code := redislink.Code(err); {
-	case code == redislink.CodeWrongType:
+	explained := redisconn.Explain(err)
+	switch code := redisconn.Code(err); {
+	case code == redisconn.CodeWrongType:
 		return sinks.Permanent(explained)
-	case code == redislink.CodeOOM:
+	case code == redisconn.CodeOOM:
 		return &sinks.ThrottledError{Err: explained, After: noRoom}
 	case strings.Contains(err.Error(), "invalid bulk length"):
 		return sinks.Permanent(fmt.Errorf("the server takes no value of this size (proto-max-bulk-len): %w", err))

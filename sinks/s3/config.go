@@ -8,7 +8,7 @@ import (
 	"regexp"
 
 	"sluice/config"
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -49,7 +49,7 @@ const (
 
 // Config is the section of the file.
 type Config struct {
-	s3bucket.Location
+	s3conn.Location
 	// Key is the template of the object's key; empty for one by trigger, day and
 	// batch.
 	Key    string `yaml:"key"`
@@ -76,7 +76,7 @@ func Adapter() sinks.Adapter {
 
 // NewConfig returns a configuration with the defaults filled in.
 func NewConfig() *Config {
-	return &Config{Location: s3bucket.DefaultLocation(), Format: Events, Compression: None}
+	return &Config{Location: s3conn.DefaultLocation(), Format: Events, Compression: None}
 }
 
 // Batches tells that an object may hold several deliveries.
@@ -89,8 +89,8 @@ func (c *Config) Validate() error {
 	return errors.Join(
 		c.Location.Validate(),
 		templateErr,
-		s3bucket.OneOf("format", string(c.Format), string(Events), string(Data), string(Raw)),
-		s3bucket.OneOf("compression", string(c.Compression), string(None), string(Gzip), string(Zstd)),
+		s3conn.OneOf("format", string(c.Format), string(Events), string(Data), string(Raw)),
+		s3conn.OneOf("compression", string(c.Compression), string(None), string(Gzip), string(Zstd)),
 		c.validateStorage(),
 		tlsErr,
 		c.Egress.Validate(),
@@ -107,7 +107,7 @@ func (c *Config) validateStorage() error {
 		problems = append(problems, config.Invalid("storage_class", "%q is no name of a class: write one such as STANDARD_IA", c.StorageClass))
 	}
 	if c.Encryption != "" {
-		problems = append(problems, s3bucket.OneOf("encryption", string(c.Encryption), string(ByServer), string(ByKMS)))
+		problems = append(problems, s3conn.OneOf("encryption", string(c.Encryption), string(ByServer), string(ByKMS)))
 	}
 	if c.KMSKey != "" && c.Encryption != ByKMS {
 		problems = append(problems, config.Invalid("kms_key", "it is for encryption: kms; write that too, or leave kms_key out"))

@@ -8,7 +8,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -21,10 +21,10 @@ func (s *sink) verdict(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		return ended(cause)
 	}
-	if s3bucket.Denied(err) {
+	if s3conn.Denied(err) {
 		return s.explainDenied(err)
 	}
-	switch code := s3bucket.Code(err); code {
+	switch code := s3conn.Code(err); code {
 	case "SlowDown", "SlowDownRead", "SlowDownWrite", "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequests", "TooManyRequestsException", "OperationMaxedOut":
 		return &sinks.ThrottledError{Err: fmt.Errorf("%s has no room at the moment: %w", s.config.Endpoint, err)}
 	case minio.EntityTooLarge, "MaxMessageLengthExceeded":
@@ -38,7 +38,7 @@ func (s *sink) verdict(ctx context.Context, err error) error {
 	case "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded":
 		return fmt.Errorf("bucket %q at %s is full: make room there: %w", s.config.Bucket, s.config.Endpoint, err)
 	}
-	if s3bucket.Response(err).StatusCode == http.StatusTooManyRequests {
+	if s3conn.Response(err).StatusCode == http.StatusTooManyRequests {
 		return &sinks.ThrottledError{Err: fmt.Errorf("%s has no room at the moment: %w", s.config.Endpoint, err)}
 	}
 	return s.config.Explain(err, "written to")

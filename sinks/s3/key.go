@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"sluice/config"
+	"sluice/connect/s3conn"
 	"sluice/event/transform"
-	"sluice/s3bucket"
 	"sluice/sinks"
 	"sluice/sinks/naming"
 )
@@ -102,7 +102,7 @@ func (s *sink) name(ctx context.Context, a *sinks.Attempt, deliveries []*sinks.D
 	n.metadata = make(map[string]string, len(s.templates.metadata)+3)
 	err = sinks.Fill(ctx, s.turns, naming.Event(a, deliveries[0], naming.Batch(deliveries)), func(ctx context.Context, in *transform.Input) (err error) {
 		if n.key, err = s.templates.key.Text(ctx, in, nil); err == nil {
-			err = naming.Check(n.key, s3bucket.MaxKey)
+			err = naming.Check(n.key, s3conn.MaxKey)
 		}
 		if err != nil {
 			return naming.Keyed("key", err)

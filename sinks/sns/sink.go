@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/sinks"
 	"sluice/sinks/internal/awssink"
 )
@@ -28,7 +28,7 @@ const (
 // A sink publishes to one topic.
 type sink struct {
 	topic   string
-	session *awsauth.Session
+	session *awsconn.Session
 	api     *sns.Client
 	maker   *awssink.Maker
 	batch   awssink.Batch[awssink.Message]
@@ -81,7 +81,7 @@ func (s *sink) send(ctx context.Context, entries []awssink.Entry[awssink.Message
 	}
 	answer, err := s.api.PublishBatch(ctx, in)
 	if _, missing := errors.AsType[*types.NotFoundException](err); missing {
-		return nil, fmt.Errorf("there is no topic %q: create it, or mend topic and endpoint: %w", s.topic, awsauth.Explain(err))
+		return nil, fmt.Errorf("there is no topic %q: create it, or mend topic and endpoint: %w", s.topic, awsconn.Explain(err))
 	}
 	if err != nil {
 		return nil, err

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"sluice/awsauth"
 	"sluice/config"
+	"sluice/connect/awsconn"
 	"sluice/sinks"
 	"sluice/sinks/internal/awssink"
 )
@@ -34,13 +34,13 @@ func (c *Config) Batches() config.Batching { return config.MayBatch }
 
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
-	q, problem := awsauth.ParseQueue(c.Queue)
+	q, problem := awsconn.ParseQueue(c.Queue)
 	section := c.section(q)
 	return errors.Join(problem, section.Validate(), c.Messages.Validate(q.FIFO()))
 }
 
 // section returns the keys of AWS with what the queue's URL or ARN says.
-func (c *Config) section(q awsauth.Queue) awssink.Section {
+func (c *Config) section(q awsconn.Queue) awssink.Section {
 	section := c.Section
 	section.Region = cmp.Or(section.Region, q.Region)
 	section.Endpoint = cmp.Or(section.Endpoint, q.Endpoint)

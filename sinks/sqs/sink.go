@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/sinks"
 	"sluice/sinks/internal/awssink"
 )
@@ -25,8 +25,8 @@ const (
 
 // A sink sends to one queue.
 type sink struct {
-	queue   awsauth.Queue
-	session *awsauth.Session
+	queue   awsconn.Queue
+	session *awsconn.Session
 	api     *sqs.Client
 	maker   *awssink.Maker
 	batch   awssink.Batch[awssink.Message]
@@ -36,7 +36,7 @@ type sink struct {
 var _ sinks.Closer = (*sink)(nil)
 
 func newSink(c *Config, env sinks.Env) (*sink, error) {
-	q, err := awsauth.ParseQueue(c.Queue)
+	q, err := awsconn.ParseQueue(c.Queue)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *sink) find(ctx context.Context) (*string, error) {
 // explain says what to do about a queue that is not there.
 func (s *sink) explain(err error) error {
 	if _, ok := errors.AsType[*types.QueueDoesNotExist](err); ok {
-		return fmt.Errorf("there is no queue %q, or sluice may not see it: create it, or mend queue and region: %w", s.queue.Name, awsauth.Explain(err))
+		return fmt.Errorf("there is no queue %q, or sluice may not see it: create it, or mend queue and region: %w", s.queue.Name, awsconn.Explain(err))
 	}
 	return err
 }

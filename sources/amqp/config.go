@@ -12,8 +12,8 @@ import (
 
 	"github.com/rabbitmq/amqp091-go"
 
-	"sluice/amqpconn"
 	"sluice/config"
+	"sluice/connect/amqpconn"
 	"sluice/sources"
 )
 

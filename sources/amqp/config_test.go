@@ -9,8 +9,8 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 	"go.uber.org/goleak"
 
-	"sluice/amqpconn"
 	"sluice/config"
+	"sluice/connect/amqpconn"
 	"sluice/sources"
 	"sluice/sources/amqp"
 	"sluice/sources/sourcetest"

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rabbitmq/amqp091-go"
 
-	"sluice/amqpconn"
+	"sluice/connect/amqpconn"
 )
 
 // maxHeld is how many bytes of messages may be here before nothing more is read.

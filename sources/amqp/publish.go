@@ -10,7 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/rabbitmq/amqp091-go"
 
-	"sluice/amqpconn"
+	"sluice/connect/amqpconn"
 	"sluice/event"
 	"sluice/sources"
 )

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
-	"sluice/amqpconn"
+	"sluice/connect/amqpconn"
 	"sluice/sources"
 )
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sluice/config"
-	"sluice/kafkaconn"
+	"sluice/connect/kafkaconn"
 	"sluice/sources"
 )
 

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sluice/config"
-	"sluice/kafkaconn"
+	"sluice/connect/kafkaconn"
 	"sluice/sources"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"sluice/kafkaconn"
+	"sluice/connect/kafkaconn"
 	"sluice/sources"
 )
 

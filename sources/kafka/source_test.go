@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/config"
+	"sluice/connect/kafkaconn"
 	"sluice/event"
-	"sluice/kafkaconn"
 	"sluice/sources/sourcetest"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"sluice/awsauth"
 	"sluice/config"
+	"sluice/connect/awsconn"
 	"sluice/sources"
 	"sluice/sources/shards"
 )
@@ -95,7 +95,7 @@ func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := awsauth.New(&c.AWS, awsauth.Options{Timeout: requestTimeout})
+	session, err := awsconn.New(&c.AWS, awsconn.Options{Timeout: requestTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/sources"
 	"sluice/sources/shards"
 )
@@ -21,7 +21,7 @@ var _ sources.Lagging = (*source)(nil)
 
 type source struct {
 	*shards.Follower
-	session *awsauth.Session
+	session *awsconn.Session
 }
 
 // Run publishes the stream's records until ctx ends.
@@ -47,7 +47,7 @@ type stream struct {
 	arn           atomic.Pointer[string]
 }
 
-func newStream(c *Config, session *awsauth.Session) *stream {
+func newStream(c *Config, session *awsconn.Session) *stream {
 	s := &stream{client: kinesis.NewFromConfig(session.Config), name: c.name()}
 	s.maker = maker{source: "kinesis://" + s.name, deaggregate: c.Deaggregate}
 	if s.name == c.Stream {
@@ -129,7 +129,7 @@ func (s *stream) Iterator(ctx context.Context, shard string, at shards.Position)
 	_, invalid := errors.AsType[*types.InvalidArgumentException](err)
 	switch {
 	case invalid && at.Sequence != "":
-		return "", fmt.Errorf("%w: %w", shards.ErrTrimmed, awsauth.Explain(err))
+		return "", fmt.Errorf("%w: %w", shards.ErrTrimmed, awsconn.Explain(err))
 	case err != nil:
 		return "", s.explain(err)
 	case aws.ToString(answer.ShardIterator) == "":
@@ -142,7 +142,7 @@ func (s *stream) Iterator(ctx context.Context, shard string, at shards.Position)
 func (s *stream) Read(ctx context.Context, shard, iterator string) (shards.Page, error) {
 	answer, err := s.client.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: &iterator, StreamARN: s.byARN, Limit: aws.Int32(maxRecords)})
 	if _, invalid := errors.AsType[*types.InvalidArgumentException](err); invalid {
-		return shards.Page{}, fmt.Errorf("%w: %w", shards.ErrExpired, awsauth.Explain(err))
+		return shards.Page{}, fmt.Errorf("%w: %w", shards.ErrExpired, awsconn.Explain(err))
 	}
 	if err != nil {
 		return shards.Page{}, s.explain(err)
@@ -160,8 +160,8 @@ func (s *stream) Read(ctx context.Context, shard, iterator string) (shards.Page,
 
 // explain says what an error means for who follows the stream.
 func (s *stream) explain(err error) error {
-	explained := awsauth.Explain(err)
-	if awsauth.Throttled(err) {
+	explained := awsconn.Explain(err)
+	if awsconn.Throttled(err) {
 		return fmt.Errorf("%w: %w", shards.ErrThrottled, explained)
 	}
 	if _, ok := errors.AsType[*types.ExpiredIteratorException](err); ok {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"sluice/config"
-	"sluice/mqttconn"
+	"sluice/connect/mqttconn"
 	"sluice/sources"
 )
 

@@ -5,8 +5,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"sluice/connect/mqttconn"
 	"sluice/integration/mqtttest"
-	"sluice/mqttconn"
 	"sluice/sources"
 	sourcemqtt "sluice/sources/mqtt"
 	"sluice/sources/sourcetest"

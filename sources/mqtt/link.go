@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"sluice/mqttconn"
+	"sluice/connect/mqttconn"
 )
 
 // keepLinked keeps a connection until ctx ends. Topics are those that the session

@@ -5,7 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"sluice/mqttconn"
+	"sluice/connect/mqttconn"
 	"sluice/sources"
 	sourcemqtt "sluice/sources/mqtt"
 	"sluice/sources/sourcetest"

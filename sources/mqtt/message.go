@@ -10,9 +10,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
 	"sluice/event/aws"
-	"sluice/mqttconn"
 )
 
 // binding is that of MQTT 5: user properties are named as the attributes are

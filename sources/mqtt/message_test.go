@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
-	"sluice/mqttconn"
 	"sluice/sources"
 )
 

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
-	"sluice/mqttconn"
 	"sluice/sources"
 )
 

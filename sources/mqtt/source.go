@@ -8,8 +8,8 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"sluice/connect/mqttconn"
 	"sluice/event"
-	"sluice/mqttconn"
 	"sluice/sources"
 )
 

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/config"
+	"sluice/connect/natsconn"
 	"sluice/event"
-	"sluice/natsauth"
 	"sluice/sources"
 	"sluice/sources/upstream"
 )
@@ -156,7 +156,7 @@ type dialer func(network, address string) (net.Conn, error)
 func (d dialer) Dial(network, address string) (net.Conn, error) { return d(network, address) }
 
 func (r *run) connect(ctx context.Context) error {
-	login := natsauth.From(&r.cfg.Auth)
+	login := natsconn.From(&r.cfg.Auth)
 	options, err := login.Options()
 	if err != nil {
 		return config.Invalid("auth", "%v", err)

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
-	"sluice/pgserver"
+	"sluice/connect/postgresconn"
 )
 
 // queryTimeout bounds each query of the catalog.
@@ -36,7 +36,7 @@ func (c *catalog) with(ctx context.Context, use func(context.Context, *pgx.Conn)
 	if c.conn == nil {
 		conn, err := c.connect(ctx)
 		if err != nil {
-			return pgserver.Explain(err)
+			return postgresconn.Explain(err)
 		}
 		c.conn = conn
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"sluice/config"
-	"sluice/pgserver"
+	"sluice/connect/postgresconn"
 	"sluice/sources"
 )
 
@@ -38,7 +38,7 @@ func Adapter() sources.Adapter {
 
 // A Config is the section of the file that describes the tables of one database.
 type Config struct {
-	pgserver.Server `yaml:",inline"`
+	postgresconn.Server `yaml:",inline"`
 	// Tables are those whose changes become events, as schema.table, or schema.* for
 	// all of a schema; none for all of the publication.
 	Tables []string `yaml:"tables"`

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"sluice/pgserver"
+	"sluice/connect/postgresconn"
 )
 
 // oldest is the oldest version of PostgreSQL that is read: older ones do not tell
@@ -244,7 +244,7 @@ const temporary = "_snapshot"
 
 // explainSlot says what may be done about a slot that the server refuses.
 func explainSlot(err error) error {
-	switch pgserver.Code(err) {
+	switch postgresconn.Code(err) {
 	case "55006":
 		return fmt.Errorf("it is in use by another connection: another sluice reads from it, or the server has not noticed yet that the last one has ended: %w", err)
 	case "53400":
@@ -281,7 +281,7 @@ func (r *run) preparePublication(ctx context.Context) error {
 	if err == nil && len(missing) > 0 {
 		err = r.exec(ctx, "ALTER PUBLICATION "+quote(name)+" ADD TABLE "+strings.Join(missing, ", "))
 	}
-	if pgserver.Code(err) == "42501" {
+	if postgresconn.Code(err) == "42501" {
 		err = fmt.Errorf("the user needs to own it and the tables, and CREATE on the database; or make it as somebody who does, and write create: false: %w", err)
 	}
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
+	"sluice/connect/postgresconn"
 	"sluice/event"
-	"sluice/pgserver"
 	"sluice/sources"
 )
 
@@ -158,10 +158,10 @@ func (r *run) once(ctx context.Context) error {
 // explainReplication says what may be done about a connection for replication
 // that was not made.
 func explainReplication(err error) error {
-	if pgserver.Code(err) == "42501" {
+	if postgresconn.Code(err) == "42501" {
 		return fmt.Errorf("the user may not replicate: ALTER ROLE its-name REPLICATION: %w", err)
 	}
-	return pgserver.Explain(err)
+	return postgresconn.Explain(err)
 }
 
 // settings make the server write values as they are read here.
@@ -171,7 +171,7 @@ var settings = map[string]string{
 }
 
 func (s *source) connect(ctx context.Context, more map[string]string) (*pgx.Conn, error) {
-	o := pgserver.Options{Application: "sluice " + s.env.Name, Settings: map[string]string{}}
+	o := postgresconn.Options{Application: "sluice " + s.env.Name, Settings: map[string]string{}}
 	maps.Copy(o.Settings, settings)
 	maps.Copy(o.Settings, more)
 	c, err := s.cfg.Config(o)

@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/connect/postgresconn"
 	"sluice/event"
-	"sluice/pgserver"
 	"sluice/sources"
 )
 
@@ -181,7 +181,7 @@ func (s *stream) overtaken(ctx context.Context) bool {
 
 // explainEnd says what may be done about a replication that the server has ended.
 func explainEnd(err error) error {
-	if pgserver.Code(err) == "42704" {
+	if postgresconn.Code(err) == "42704" {
 		return fmt.Errorf("the publication was not there yet when what is to be read now was written, as it was made after the slot, or made anew: remove the slot, and make the publication first: %w", err)
 	}
 	return fmt.Errorf("the server has ended the replication: %w", err)

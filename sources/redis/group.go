@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"sluice/redislink"
+	"sluice/connect/redisconn"
 	"sluice/sources/upstream"
 )
 
@@ -52,7 +52,7 @@ func (g *group) read(ctx context.Context, well func()) error {
 }
 
 func (g *group) explain(err error) error {
-	if redislink.Code(err) != redislink.CodeNoGroup {
+	if redisconn.Code(err) != redisconn.CodeNoGroup {
 		return err
 	}
 	if g.cfg.Create {
@@ -85,7 +85,7 @@ func (g *group) ensure(ctx context.Context) error {
 	}
 	err = g.writing.XGroupCreateMkStream(ctx, g.key, g.cfg.Group, start).Err()
 	switch {
-	case redislink.Code(err) == redislink.CodeBusyGroup:
+	case redisconn.Code(err) == redisconn.CodeBusyGroup:
 	case err != nil:
 		return err
 	case g.had || found:

@@ -13,8 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/connect/redisconn"
 	"sluice/event"
-	"sluice/redislink"
 	"sluice/sources/upstream"
 )
 
@@ -102,7 +102,7 @@ func (l *list) look(ctx context.Context, n int64) (view, error) {
 		rest = p.LLen(ctx, l.key)
 		return nil
 	})
-	_, tooLong := errors.AsType[*redislink.TooLongError](err)
+	_, tooLong := errors.AsType[*redisconn.TooLongError](err)
 	switch {
 	case tooLong && !l.pace.shrink():
 		return view{}, fmt.Errorf("an item is larger than any event can be: take it out of %q by hand: %w", l.own, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/connect/redisconn"
 	"sluice/event"
-	"sluice/redislink"
 	"sluice/sources"
 	"sluice/sources/upstream"
 )
@@ -94,16 +94,16 @@ func (s *source) Run(ctx context.Context, out sources.Out) error {
 }
 
 func (r *run) open() (err error) {
-	dialer := &net.Dialer{Timeout: redislink.DialTimeout, KeepAlive: 30 * time.Second}
-	o := redislink.Options{
+	dialer := &net.Dialer{Timeout: redisconn.DialTimeout, KeepAlive: 30 * time.Second}
+	o := redisconn.Options{
 		Name: "sluice-" + r.env.Name, Dial: dialer.DialContext, Silence: block + silence,
 		MostReply: mostReply,
 	}
-	if r.reading, err = redislink.Open(&r.cfg.Redis, o); err != nil {
+	if r.reading, err = redisconn.Open(&r.cfg.Redis, o); err != nil {
 		return err
 	}
 	o.Silence, o.MostReply = silence, 0
-	r.writing, err = redislink.Open(&r.cfg.Redis, o)
+	r.writing, err = redisconn.Open(&r.cfg.Redis, o)
 	return err
 }
 
@@ -144,7 +144,7 @@ func (r *run) keep(ctx context.Context, key string, reader reader) error {
 		case final(err):
 			return fmt.Errorf("%q: %w", key, err)
 		}
-		r.health.Set(key, fmt.Errorf("%q: %w", key, redislink.Explain(err)))
+		r.health.Set(key, fmt.Errorf("%q: %w", key, redisconn.Explain(err)))
 		if time.Since(began) > stable {
 			pause.Reset()
 		}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/connect/redisconn"
 	"sluice/event"
-	"sluice/redislink"
 	"sluice/sources"
 )
 
@@ -29,7 +29,7 @@ func (s *stream) part(what string) string { return s.key + " " + what }
 // entries asks for entries, and learns from the answer how many to ask for.
 func (s *stream) entries(ctx context.Context, keyAt int8, parse func(any) ([]entry, error), words ...any) ([]entry, error) {
 	answer, err := s.ask(ctx, s.reading, keyAt, words...)
-	if _, tooLong := errors.AsType[*redislink.TooLongError](err); tooLong {
+	if _, tooLong := errors.AsType[*redisconn.TooLongError](err); tooLong {
 		if !s.pace.shrink() {
 			return nil, fmt.Errorf("an entry is larger than any event can be: see which by XINFO STREAM, and delete it (XDEL): %w", err)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 )
 
 const (
@@ -63,7 +63,7 @@ func (c *client) versioning(ctx context.Context) (versioning, error) {
 		return unversioned, nil
 	case err == nil:
 		return versioned, nil
-	case unsupported(err) || s3bucket.Code(err) == minio.AccessDenied:
+	case unsupported(err) || s3conn.Code(err) == minio.AccessDenied:
 		return hidden, nil
 	}
 	return hidden, err
@@ -185,15 +185,15 @@ type watchedBody struct {
 }
 
 func newWatchedBody(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc) *watchedBody {
-	timer := time.AfterFunc(bodyTimeout, func() { cancel(s3bucket.ErrSilent) })
+	timer := time.AfterFunc(bodyTimeout, func() { cancel(s3conn.ErrSilent) })
 	return &watchedBody{ctx: ctx, body: body, timer: timer, cancel: cancel}
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(bodyTimeout)
 	n, err := b.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), s3bucket.ErrSilent) {
-		err = s3bucket.ErrSilent
+	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), s3conn.ErrSilent) {
+		err = s3conn.ErrSilent
 	}
 	return n, err
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"sluice/config"
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 	"sluice/sources"
 	sourcehttp "sluice/sources/http"
 )
@@ -22,7 +22,7 @@ func Adapter() sources.Adapter {
 
 // A Config is the section of the file that describes one bucket.
 type Config struct {
-	s3bucket.Location
+	s3conn.Location
 	// Prefix and Suffix limit the keys; both are case-sensitive.
 	Prefix string `yaml:"prefix"`
 	Suffix string `yaml:"suffix"`
@@ -53,7 +53,7 @@ const (
 // NewConfig returns a configuration with the defaults.
 func NewConfig() *Config {
 	return &Config{
-		Location: s3bucket.DefaultLocation(),
+		Location: s3conn.DefaultLocation(),
 		Interval: config.Duration(defaultInterval),
 		Listen:   auto,
 	}
@@ -65,7 +65,7 @@ func (c *Config) Validate() error {
 		c.Location.Validate(),
 		validateFilter("prefix", c.Prefix),
 		validateFilter("suffix", c.Suffix),
-		s3bucket.OneOf("listen", c.Listen, auto, off),
+		s3conn.OneOf("listen", c.Listen, auto, off),
 		c.validateInterval(),
 		c.validateNotify(),
 	)
@@ -90,8 +90,8 @@ func (c *Config) Claim() (key, value string) {
 }
 
 func validateFilter(key, value string) error {
-	if len(value) > s3bucket.MaxKey {
-		return config.Invalid(key, "is %d bytes long, but keys have at most %d", len(value), s3bucket.MaxKey)
+	if len(value) > s3conn.MaxKey {
+		return config.Invalid(key, "is %d bytes long, but keys have at most %d", len(value), s3conn.MaxKey)
 	}
 	if err := s3utils.CheckValidObjectNamePrefix(value); err != nil {
 		return config.Invalid(key, "%q cannot be part of a key: %v", value, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 )
 
 // details is what neither a listing nor every notification says of an object.
@@ -50,7 +50,7 @@ func (c *client) details(ctx context.Context, v versioning, o *object) (*details
 	}
 	info, err := c.api.StatObject(ctx, c.cfg.Bucket, o.key, options)
 	switch {
-	case s3bucket.Response(err).StatusCode == http.StatusNotFound, s3bucket.Code(err) == minio.MethodNotAllowed:
+	case s3conn.Response(err).StatusCode == http.StatusNotFound, s3conn.Code(err) == minio.MethodNotAllowed:
 		return nil, nil //nolint:nilnil // it is gone, or a delete marker is in its place
 	case err != nil:
 		return nil, err
@@ -69,7 +69,7 @@ func (c *client) details(ctx context.Context, v versioning, o *object) (*details
 
 // explainDetails adds to err what the user can do about it.
 func (c *client) explainDetails(err error) error {
-	if s3bucket.Code(err) == minio.AccessDenied || s3bucket.Response(err).StatusCode == http.StatusForbidden {
+	if s3conn.Code(err) == minio.AccessDenied || s3conn.Response(err).StatusCode == http.StatusForbidden {
 		return fmt.Errorf("the access key may not ask for the metadata of what is in bucket %q: grant it s3:GetObject, and s3:GetObjectVersion where the bucket has versions, or leave metadata out: %w", c.cfg.Bucket, err)
 	}
 	if errors.Is(err, context.Canceled) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 	"sluice/sources/sourcetest"
 )
 
@@ -72,7 +72,7 @@ func TestMetadataThatMayNotBeAsked(t *testing.T) {
 func TestMetadataOfWhatIsGone(t *testing.T) {
 	s := newServer(t)
 	s.putDescribed(t, "overwritten")
-	c, err := newClient(&Config{Location: s3bucket.Location{Endpoint: s.URL, Bucket: bucket}})
+	c, err := newClient(&Config{Location: s3conn.Location{Endpoint: s.URL, Bucket: bucket}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 )
 
 var (
@@ -34,11 +34,11 @@ func unsupported(err error) bool {
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return true
 	}
-	switch s3bucket.Code(err) {
+	switch s3conn.Code(err) {
 	case minio.NotImplemented, minio.MethodNotAllowed, "APINotSupported", "InvalidArgument", "InvalidRequest":
 		return true
 	}
-	status := s3bucket.Response(err).StatusCode
+	status := s3conn.Response(err).StatusCode
 	return status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented
 }
 
@@ -48,7 +48,7 @@ func (c *client) explain(err error) error {
 	if _, ok := errors.AsType[*unsortedError](err); ok {
 		return fmt.Errorf("bucket %q at %s cannot be compared with what is known, as S3's directory buckets cannot: use a bucket that is listed by key: %w", cfg.Bucket, cfg.Endpoint, err)
 	}
-	if s3bucket.Denied(err) {
+	if s3conn.Denied(err) {
 		return c.explainDenied(err)
 	}
 	return cfg.Explain(err, "listed")
@@ -64,5 +64,5 @@ func (c *client) explainDenied(err error) error {
 // refused tells whether the listen API is not to be had on this server or with
 // this access key, so that trying again soon is of no use.
 func refused(err error) bool {
-	return unsupported(err) || s3bucket.Code(err) == minio.AccessDenied || s3bucket.Response(err).StatusCode == http.StatusBadRequest
+	return unsupported(err) || s3conn.Code(err) == minio.AccessDenied || s3conn.Response(err).StatusCode == http.StatusBadRequest
 }

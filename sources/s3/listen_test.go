@@ -9,7 +9,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/notification"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 )
 
 func newTestClient(t *testing.T) *client {
@@ -86,7 +86,7 @@ func TestStreamsEnd(t *testing.T) {
 func FuzzStream(f *testing.F) {
 	f.Add([]byte(`{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"photos"},"object":{"key":"in/a.jpg","eTag":"x","sequencer":"18ABCDEF01234567"}}}]}`))
 	f.Add([]byte(" \n{\"Records\":null}"))
-	c, err := newClient(&Config{Location: s3bucket.Location{Endpoint: "http://127.0.0.1:1", Bucket: bucket}})
+	c, err := newClient(&Config{Location: s3conn.Location{Endpoint: "http://127.0.0.1:1", Bucket: bucket}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/notification"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 	sourcehttp "sluice/sources/http"
 )
 
@@ -105,8 +105,8 @@ func parseKey(text string) (string, error) {
 		return "", fmt.Errorf("%.100q is not encoded like a form: %w", text, err)
 	case key == "":
 		return "", fmt.Errorf("it is missing")
-	case len(key) > s3bucket.MaxKey:
-		return "", fmt.Errorf("it is %d bytes long, but keys have at most %d", len(key), s3bucket.MaxKey)
+	case len(key) > s3conn.MaxKey:
+		return "", fmt.Errorf("it is %d bytes long, but keys have at most %d", len(key), s3conn.MaxKey)
 	case !utf8.ValidString(key):
 		return "", fmt.Errorf("%.100q is not UTF-8", key)
 	}

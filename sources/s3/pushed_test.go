@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"sluice/s3bucket"
+	"sluice/connect/s3conn"
 	sourcehttp "sluice/sources/http"
 )
 
@@ -132,7 +132,7 @@ func FuzzPush(f *testing.F) {
 			t.Errorf("%v with %d hints", err, len(hints))
 		}
 		for _, h := range hints {
-			if h.key == "" || len(h.key) > s3bucket.MaxKey || !utf8.ValidString(h.key) || !changesContent(h.name) {
+			if h.key == "" || len(h.key) > s3conn.MaxKey || !utf8.ValidString(h.key) || !changesContent(h.name) {
 				t.Errorf("%+v", h)
 			}
 		}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"sluice/awsauth"
 	"sluice/config"
+	"sluice/connect/awsconn"
 	"sluice/sources"
 )
 
@@ -68,7 +68,7 @@ func NewConfig() *Config {
 
 // Validate returns all problems of the section.
 func (c *Config) Validate() error {
-	q, problem := awsauth.ParseQueue(c.Queue)
+	q, problem := awsconn.ParseQueue(c.Queue)
 	section := c.section(q)
 	problems := []error{problem, section.Validate()}
 	if c.Receivers < 1 || c.Receivers > maxReceivers {
@@ -84,7 +84,7 @@ func (c *Config) Validate() error {
 }
 
 // section returns the keys of AWS with what the queue's URL or ARN says.
-func (c *Config) section(q awsauth.Queue) config.AWS {
+func (c *Config) section(q awsconn.Queue) config.AWS {
 	section := c.AWS
 	section.Region = cmp.Or(section.Region, q.Region)
 	section.Endpoint = cmp.Or(section.Endpoint, q.Endpoint)
@@ -93,7 +93,7 @@ func (c *Config) section(q awsauth.Queue) config.AWS {
 
 // Source builds the source. It opens no connection.
 func (c *Config) Source(env sources.Env) (sources.Source, error) {
-	q, err := awsauth.ParseQueue(c.Queue)
+	q, err := awsconn.ParseQueue(c.Queue)
 	if err != nil {
 		return nil, err
 	}

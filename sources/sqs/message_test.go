@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/event"
 	"sluice/sources"
 )
@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newRun() *run {
-	return &run{source: &source{config: *NewConfig(), queue: awsauth.Queue{Name: "orders.fifo"}, env: sources.Env{Logger: slog.New(slog.DiscardHandler)}}}
+	return &run{source: &source{config: *NewConfig(), queue: awsconn.Queue{Name: "orders.fifo"}, env: sources.Env{Logger: slog.New(slog.DiscardHandler)}}}
 }
 
 func text(value string) types.MessageAttributeValue {

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/event"
 )
 
@@ -181,7 +181,7 @@ func (r *run) hide(ctx context.Context, batch []held, seconds int32) error {
 	}
 	_, err := r.api.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.url, Entries: entries})
 	if err != nil {
-		return fmt.Errorf("messages cannot be held, and may be given to others: %w", awsauth.Explain(err))
+		return fmt.Errorf("messages cannot be held, and may be given to others: %w", awsconn.Explain(err))
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/cenkalti/backoff/v4"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/sources"
 )
 
@@ -41,17 +41,17 @@ var (
 
 type source struct {
 	config  Config
-	queue   awsauth.Queue
+	queue   awsconn.Queue
 	env     sources.Env
-	session *awsauth.Session
+	session *awsconn.Session
 	waiting atomic.Int64
 }
 
-func newSource(c Config, q awsauth.Queue, env sources.Env) (*source, error) {
+func newSource(c Config, q awsconn.Queue, env sources.Env) (*source, error) {
 	s := &source{config: c, queue: q, env: env}
 	s.waiting.Store(-1)
 	section := c.section(q)
-	session, err := awsauth.New(&section, awsauth.Options{Timeout: time.Duration(c.Wait) + callTimeout})
+	session, err := awsconn.New(&section, awsconn.Options{Timeout: time.Duration(c.Wait) + callTimeout})
 	if err != nil {
 		return nil, fmt.Errorf("the sqs source %q: %w", env.Name, err)
 	}
@@ -132,10 +132,10 @@ func (r *run) look(ctx context.Context) error {
 		r.url = aws.ToString(found.QueueUrl)
 	}
 	has, err := r.attributes(ctx, types.QueueAttributeNameQueueArn, types.QueueAttributeNameApproximateNumberOfMessages)
-	switch code := awsauth.Code(err); {
+	switch code := awsconn.Code(err); {
 	case code == "AccessDenied", code == "AccessDeniedException":
 		r.env.Logger.Info("the queue may not be asked for its attributes: events have no arn, and how much waits is not known",
-			slog.String("queue", r.queue.Name), slog.Any("error", awsauth.Explain(err)))
+			slog.String("queue", r.queue.Name), slog.Any("error", awsconn.Explain(err)))
 		return nil
 	case err != nil:
 		return err
@@ -186,9 +186,9 @@ func (r *run) explain(err error) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*types.QueueDoesNotExist](err); ok {
-		return fmt.Errorf("there is no queue %q, or sluice may not see it: create it, or mend queue and region: %w", r.config.Queue, awsauth.Explain(err))
+		return fmt.Errorf("there is no queue %q, or sluice may not see it: create it, or mend queue and region: %w", r.config.Queue, awsconn.Explain(err))
 	}
-	return awsauth.Explain(err)
+	return awsconn.Explain(err)
 }
 
 func newBackoff() backoff.BackOff {

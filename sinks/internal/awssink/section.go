@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/awsauth"
 	"sluice/config"
+	"sluice/connect/awsconn"
 	"sluice/event/transform"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
@@ -30,9 +30,9 @@ func (s *Section) Validate() error { return errors.Join(s.AWS.Validate(), s.Egre
 
 // Session returns what clients are made of. Their connections pass the egress
 // guard, and end with the context alone.
-func (s *Section) Session(env sinks.Env) (*awsauth.Session, error) {
+func (s *Section) Session(env sinks.Env) (*awsconn.Session, error) {
 	guard := sinkhttp.NewGuard(cmp.Or(s.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
-	return awsauth.New(&s.AWS, awsauth.Options{Dialer: guard.Dialer(awsauth.DialTimeout)})
+	return awsconn.New(&s.AWS, awsconn.Options{Dialer: guard.Dialer(awsconn.DialTimeout)})
 }
 
 // A Text is a key whose value may be a template.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
 )
@@ -27,19 +27,19 @@ func Verdict(ctx context.Context, err error) error {
 		return fmt.Errorf("stopped before an answer came: %w", ctx.Err())
 	case guarded:
 		return sinks.Permanent(refused)
-	case awsauth.Throttled(err):
-		return &sinks.ThrottledError{Err: awsauth.Explain(err)}
+	case awsconn.Throttled(err):
+		return &sinks.ThrottledError{Err: awsconn.Explain(err)}
 	}
-	return awsauth.Explain(err)
+	return awsconn.Explain(err)
 }
 
 // TooLong tells whether a request was refused for its size.
 func TooLong(err error) bool {
-	code := awsauth.Code(err)
+	code := awsconn.Code(err)
 	if strings.HasSuffix(code, "BatchRequestTooLong") || strings.HasPrefix(code, "RequestTooLarge") || strings.HasPrefix(code, "RequestEntityTooLarge") {
 		return true
 	}
-	explained, ok := errors.AsType[*awsauth.Error](awsauth.Explain(err))
+	explained, ok := errors.AsType[*awsconn.Error](awsconn.Explain(err))
 	return ok && explained.Status == http.StatusRequestEntityTooLarge
 }
 
@@ -62,7 +62,7 @@ func Status(err error) int {
 	if err == nil {
 		return http.StatusOK
 	}
-	if explained, ok := errors.AsType[*awsauth.Error](err); ok {
+	if explained, ok := errors.AsType[*awsconn.Error](err); ok {
 		return explained.Status
 	}
 	return 0

@@ -15,13 +15,13 @@ import (
 	"sluice/bus"
 	"sluice/cmd/sluice/internal/admin"
 	"sluice/config"
+	"sluice/connect/natsconn"
 	"sluice/dlq"
 	"sluice/event"
 	"sluice/event/transform"
 	"sluice/functions"
 	"sluice/functions/invokeapi"
 	"sluice/functions/logs"
-	"sluice/natsauth"
 	"sluice/router"
 	"sluice/sinks"
 	"sluice/sources"
@@ -146,7 +146,7 @@ func (s *Service) busOptions() (bus.Options, error) {
 		Dir: c.Dir, URL: c.URL, Replicas: c.Replicas, Prefix: c.Prefix, MaxBytes: int64(c.MaxBytes),
 		MaxEventSize: int(c.MaxEvent), ObjectBytes: int64(c.MaxLarge), MinFree: int64(c.MinFree),
 		Logger: s.logger, Cluster: c.Placement.Cluster, Tags: c.Placement.Tags,
-		Login: natsauth.From(&c.Auth),
+		Login: natsconn.From(&c.Auth),
 	}
 	if c.TLS == (config.TLS{}) {
 		return o, nil

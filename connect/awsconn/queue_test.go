@@ -1,14 +1,14 @@
-package awsauth_test
+package awsconn_test
 
 import (
 	"strings"
 	"testing"
 
-	"sluice/awsauth"
+	"sluice/connect/awsconn"
 )
 
 func TestParseQueue(t *testing.T) {
-	for text, want := range map[string]awsauth.Queue{
+	for text, want := range map[string]awsconn.Queue{
 		"orders":      {Name: "orders"},
 		"orders.fifo": {Name: "orders.fifo"},
 		"arn:aws:sqs:eu-central-1:123456789012:orders": {
@@ -24,12 +24,12 @@ func TestParseQueue(t *testing.T) {
 			Name: "orders", URL: "http://127.0.0.1:4566/000000000000/orders", Endpoint: "http://127.0.0.1:4566",
 		},
 	} {
-		if got, err := awsauth.ParseQueue(text); err != nil || got != want {
+		if got, err := awsconn.ParseQueue(text); err != nil || got != want {
 			t.Errorf("%s is %+v, %v; want %+v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "a b", "orders.lifo", "https://", "https://u:p@h/q", "http://h/q?x=1", "arn:aws:sns:eu-central-1:1:topic", strings.Repeat("q", 81)} {
-		if got, err := awsauth.ParseQueue(text); err == nil {
+		if got, err := awsconn.ParseQueue(text); err == nil {
 			t.Errorf("%q was taken for %+v", text, got)
 		}
 	}

@@ -1,7 +1,7 @@
-// Package awsauth makes clients of AWS services from a section of the file, for
+// Package awsconn makes clients of AWS services from a section of the file, for
 // sources and sinks alike: where the service is, who sluice is to it, and how far
 // and for how long its requests may go.
-package awsauth
+package awsconn
 
 import (
 	"cmp"

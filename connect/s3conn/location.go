@@ -1,7 +1,7 @@
-// Package s3bucket is what everything has in common that speaks S3 with one
+// Package s3conn is what everything has in common that speaks S3 with one
 // bucket: the keys of its section of the file, the client, and what the errors
 // of servers mean.
-package s3bucket
+package s3conn
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package awsauth
+package awsconn
 
 import (
 	"net/url"

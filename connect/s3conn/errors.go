@@ -1,4 +1,4 @@
-package s3bucket
+package s3conn
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// Package natsauth says to NATS servers who sluice is: those of the bus and those
+// Package natsconn says to NATS servers who sluice is: those of the bus and those
 // of sinks alike.
-package natsauth
+package natsconn
 
 import (
 	"fmt"

@@ -7,8 +7,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"sluice/amqpconn"
 	"sluice/config"
+	"sluice/connect/amqpconn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,6 +1,6 @@
-// Package pgserver is how sources and sinks reach PostgreSQL: the keys of the file
+// Package postgresconn is how sources and sinks reach PostgreSQL: the keys of the file
 // that say where a server is and who sluice is to it, and its errors in words.
-package pgserver
+package postgresconn
 
 import (
 	"context"

@@ -1,7 +1,7 @@
-// Package redislink opens connections to Redis: those of sources and of sinks
+// Package redisconn opens connections to Redis: those of sources and of sinks
 // alike. It repeats no command by itself, and says in plain words what a server
 // refuses.
-package redislink
+package redisconn
 
 import (
 	"context"

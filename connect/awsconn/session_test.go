@@ -1,4 +1,4 @@
-package awsauth_test
+package awsconn_test
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"go.uber.org/goleak"
 
-	"sluice/awsauth"
 	"sluice/config"
+	"sluice/connect/awsconn"
 	sinkhttp "sluice/sinks/http"
 )
 
@@ -51,15 +51,15 @@ func section(endpoint string) *config.AWS {
 }
 
 // ask makes one request.
-func ask(t *testing.T, section *config.AWS, o awsauth.Options) error {
+func ask(t *testing.T, section *config.AWS, o awsconn.Options) error {
 	t.Helper()
-	session, err := awsauth.New(section, o)
+	session, err := awsconn.New(section, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer session.Close()
 	_, err = sqs.NewFromConfig(session.Config).ListQueues(t.Context(), nil)
-	return awsauth.Explain(err)
+	return awsconn.Explain(err)
 }
 
 // outside leaves nothing for AWS in the environment.
@@ -81,7 +81,7 @@ func TestKeysOfTheSection(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "other")
 	s := newServer(t, http.StatusOK, "{}")
-	if err := ask(t, section(s.URL), awsauth.Options{}); err != nil {
+	if err := ask(t, section(s.URL), awsconn.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.authorized.Load().(string); !strings.Contains(got, "Credential=AKIDSECTION/") || !strings.Contains(got, "/us-east-1/sqs/") {
@@ -95,7 +95,7 @@ func TestKeysOfTheEnvironment(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "other")
 	t.Setenv("AWS_REGION", "eu-central-1")
 	s := newServer(t, http.StatusOK, "{}")
-	if err := ask(t, &config.AWS{Endpoint: s.URL}, awsauth.Options{}); err != nil {
+	if err := ask(t, &config.AWS{Endpoint: s.URL}, awsconn.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.authorized.Load().(string); !strings.Contains(got, "Credential=AKIDENVIRONMENT/") || !strings.Contains(got, "/eu-central-1/sqs/") {
@@ -105,7 +105,7 @@ func TestKeysOfTheEnvironment(t *testing.T) {
 
 func TestNoRegion(t *testing.T) {
 	outside(t)
-	if _, err := awsauth.New(&config.AWS{}, awsauth.Options{}); err == nil || !strings.Contains(err.Error(), "region: it is missing") {
+	if _, err := awsconn.New(&config.AWS{}, awsconn.Options{}); err == nil || !strings.Contains(err.Error(), "region: it is missing") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func TestNoRegion(t *testing.T) {
 func TestNoCredentials(t *testing.T) {
 	outside(t)
 	s := newServer(t, http.StatusOK, "{}")
-	if err := ask(t, &config.AWS{Endpoint: s.URL}, awsauth.Options{}); err == nil || !strings.Contains(err.Error(), "there are no credentials") {
+	if err := ask(t, &config.AWS{Endpoint: s.URL}, awsconn.Options{}); err == nil || !strings.Contains(err.Error(), "there are no credentials") {
 		t.Errorf("got %v", err)
 	}
 	if n := s.asked.Load(); n != 0 {
@@ -134,7 +134,7 @@ func TestAssumedRole(t *testing.T) {
 	s := newServer(t, http.StatusOK, "{}")
 	with := section(s.URL)
 	with.AssumeRole = &config.AWSRole{ARN: "arn:aws:iam::1:role/r", ExternalID: "x", Endpoint: sts.URL}
-	if err := ask(t, with, awsauth.Options{}); err != nil {
+	if err := ask(t, with, awsconn.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.authorized.Load().(string); !strings.Contains(got, "Credential=AKIDROLE/") {
@@ -144,7 +144,7 @@ func TestAssumedRole(t *testing.T) {
 
 func TestOneRequest(t *testing.T) {
 	s := newServer(t, http.StatusInternalServerError, `{"__type":"InternalFailure","message":"broken"}`)
-	err := ask(t, section(s.URL), awsauth.Options{})
+	err := ask(t, section(s.URL), awsconn.Options{})
 	if want := "SQS ListQueues: InternalFailure: broken"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -165,11 +165,11 @@ func TestErrors(t *testing.T) {
 		"another server":   {http.StatusNotFound, `<html>`, "SQS ListQueues: ", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := ask(t, section(newServer(t, c.status, c.body).URL), awsauth.Options{})
-			if err == nil || !strings.Contains(err.Error(), c.want) || awsauth.Throttled(err) != c.throttled || awsauth.Denied(err) != c.denied {
-				t.Errorf("got %v; throttled %v, denied %v", err, awsauth.Throttled(err), awsauth.Denied(err))
+			err := ask(t, section(newServer(t, c.status, c.body).URL), awsconn.Options{})
+			if err == nil || !strings.Contains(err.Error(), c.want) || awsconn.Throttled(err) != c.throttled || awsconn.Denied(err) != c.denied {
+				t.Errorf("got %v; throttled %v, denied %v", err, awsconn.Throttled(err), awsconn.Denied(err))
 			}
-			found, ok := errors.AsType[*awsauth.Error](err)
+			found, ok := errors.AsType[*awsconn.Error](err)
 			if !ok || found.Status != c.status {
 				t.Errorf("got %+v, want the status %d", found, c.status)
 			}
@@ -179,10 +179,10 @@ func TestErrors(t *testing.T) {
 
 func TestLargeAnswer(t *testing.T) {
 	s := newServer(t, http.StatusOK, `{"QueueUrls":["`+strings.Repeat("x", 2000)+`"]}`)
-	if err := ask(t, section(s.URL), awsauth.Options{MaxAnswer: 1000}); err == nil || !strings.Contains(err.Error(), "larger than any of the service") {
+	if err := ask(t, section(s.URL), awsconn.Options{MaxAnswer: 1000}); err == nil || !strings.Contains(err.Error(), "larger than any of the service") {
 		t.Errorf("got %v", err)
 	}
-	if err := ask(t, section(s.URL), awsauth.Options{MaxAnswer: 3000}); err != nil {
+	if err := ask(t, section(s.URL), awsconn.Options{MaxAnswer: 3000}); err != nil {
 		t.Error(err)
 	}
 }
@@ -190,7 +190,7 @@ func TestLargeAnswer(t *testing.T) {
 func TestNobodyThere(t *testing.T) {
 	s := newServer(t, http.StatusOK, "{}")
 	s.Close()
-	err := ask(t, section(s.URL), awsauth.Options{})
+	err := ask(t, section(s.URL), awsconn.Options{})
 	if !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasPrefix(err.Error(), "SQS ListQueues: no answer: dial tcp") {
 		t.Errorf("got %v", err)
 	}
@@ -198,7 +198,7 @@ func TestNobodyThere(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	s := newServer(t, http.StatusOK, "{}")
-	err := ask(t, section(s.URL), awsauth.Options{Dialer: sinkhttp.NewGuard(sinkhttp.EgressPublic).Dialer(awsauth.DialTimeout)})
+	err := ask(t, section(s.URL), awsconn.Options{Dialer: sinkhttp.NewGuard(sinkhttp.EgressPublic).Dialer(awsconn.DialTimeout)})
 	if _, ok := errors.AsType[*sinkhttp.RefusedError](err); !ok || s.asked.Load() != 0 {
 		t.Errorf("got %v after %d requests", err, s.asked.Load())
 	}
@@ -210,7 +210,7 @@ func TestSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	err = ask(t, section("http://"+listener.Addr().String()), awsauth.Options{Timeout: 50 * time.Millisecond})
+	err = ask(t, section("http://"+listener.Addr().String()), awsconn.Options{Timeout: 50 * time.Millisecond})
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer in time") {
 		t.Errorf("got %v", err)
 	}
@@ -220,7 +220,7 @@ func TestRedirect(t *testing.T) {
 	other := newServer(t, http.StatusOK, "{}")
 	s := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
 	t.Cleanup(s.Close)
-	if err := ask(t, section(s.URL), awsauth.Options{}); err == nil || other.asked.Load() != 0 {
+	if err := ask(t, section(s.URL), awsconn.Options{}); err == nil || other.asked.Load() != 0 {
 		t.Errorf("got %v, and %d requests where it leads", err, other.asked.Load())
 	}
 }

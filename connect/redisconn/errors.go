@@ -1,4 +1,4 @@
-package redislink
+package redisconn
 
 import (
 	"context"
