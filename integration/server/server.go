@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	readyWithin = time.Minute
+	readyWithin = 3 * time.Minute // RabbitMQ on a busy machine
 	stopWithin  = 30 * time.Second
 	every       = 20 * time.Millisecond
 )
