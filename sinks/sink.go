@@ -61,6 +61,9 @@ type Response struct {
 	Replies map[int][]event.Event
 }
 
+// ErrClosed is what a delivery is told by a sink that was closed.
+var ErrClosed = errors.New("the sink is closed")
+
 // A PermanentError ends a delivery at once: another attempt would fail alike.
 type PermanentError struct{ Err error }
 

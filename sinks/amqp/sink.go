@@ -3,14 +3,17 @@ package amqp
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"sluice/sinks"
+	"sluice/sinks/internal/link"
 )
 
 // A sink publishes to one exchange.
 type sink struct {
 	writer *writer
-	link   *link
+	link   *link.Link[*wire]
+	limit  *atomic.Int64 // the most bytes of a message, where the broker has told; else 0
 }
 
 var _ sinks.Closer = (*sink)(nil)
@@ -20,16 +23,16 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLink(c, env)
-	if err != nil {
+	s := &sink{writer: w, limit: &atomic.Int64{}}
+	if s.link, err = newLink(c, env, s.limit); err != nil {
 		return nil, err
 	}
-	return &sink{writer: w, link: l}, nil
+	return s, nil
 }
 
 // Close closes the connection.
 func (s *sink) Close() error {
-	s.link.close()
+	s.link.Close()
 	return nil
 }
 
@@ -39,7 +42,7 @@ func (s *sink) Deliver(ctx context.Context, attempt sinks.Attempt) (sinks.Respon
 	if err := ctx.Err(); err != nil {
 		return sinks.Response{}, err
 	}
-	w, err := s.link.get(ctx)
+	w, err := s.link.Get(ctx)
 	if err != nil {
 		return sinks.Response{}, err
 	}
@@ -75,7 +78,7 @@ func (s *sink) message(ctx context.Context, w *wire, a *sinks.Attempt, i int) (*
 	if err != nil {
 		return nil, err
 	}
-	size, limit := int64(len(m.Body)), s.link.limit.Load()
+	size, limit := int64(len(m.Body)), s.limit.Load()
 	if limit > 0 && size > limit {
 		return nil, overLimit(size, limit)
 	}

@@ -107,8 +107,11 @@ func openWire(c *Config, connection *amqp091.Connection, limit *atomic.Int64) (*
 // hangUp ends the connection; it may have ended.
 func (w *wire) hangUp() { _ = w.connection.CloseDeadline(time.Now().Add(closeTimeout)) }
 
-// close ends the connection, and returns when nothing of it is left.
-func (w *wire) close() {
+// Err tells whether the connection has ended.
+func (w *wire) Err() error { return w.gone.Err() }
+
+// Close ends the connection, and returns when nothing of it is left.
+func (w *wire) Close() {
 	w.hangUp()
 	w.workers.Wait()
 }

@@ -40,11 +40,7 @@ type sink struct {
 	closed bool
 }
 
-var (
-	_ sinks.Closer = (*sink)(nil)
-
-	errClosed = errors.New("the sink is closed")
-)
+var _ sinks.Closer = (*sink)(nil)
 
 // Close closes the files.
 func (s *sink) Close() error {
@@ -133,7 +129,7 @@ func (s *sink) take(name string) (*log, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errClosed
+		return nil, sinks.ErrClosed
 	}
 	if err := s.enter(); err != nil {
 		return nil, &folderError{err}

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,6 +27,12 @@ func (e Egress) Validate() error {
 		return nil
 	}
 	return oneOf("egress", string(e), string(EgressAny), string(EgressPublic))
+}
+
+// Guard returns the guard of the policy, or of the whole installation's when it is
+// empty.
+func (e Egress) Guard(installation string) Guard {
+	return NewGuard(cmp.Or(e, Egress(installation), EgressAny))
 }
 
 // A RefusedError says that a Guard has refused to connect to an address.

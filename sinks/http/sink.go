@@ -1,7 +1,6 @@
 package http
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -60,7 +59,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := NewGuard(cmp.Or(c.Egress, Egress(env.Egress), EgressAny))
+	guard := c.Egress.Guard(env.Egress)
 	p := &pool{address: address(parsed), dialer: guard.Dialer(dialTimeout)}
 	if parsed.Scheme == "https" {
 		if p.tls, err = c.TLS.Load(); err != nil {

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +31,6 @@ const (
 	askAgain = 250 * time.Millisecond
 )
 
-var errClosed = errors.New("the sink is closed")
-
 // A sink produces deliveries by one client, which is made with the first one.
 type sink struct {
 	config  Config
@@ -54,7 +51,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := sinkhttp.NewGuard(cmp.Or(c.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
+	guard := c.Egress.Guard(env.Egress)
 	return &sink{
 		config: *c, env: env, maker: m, cluster: c.cluster(),
 		dialer: &guarded{dialer: guard.Dialer(0), refused: make(chan struct{})},
@@ -101,7 +98,7 @@ func (s *sink) producer() (*kgo.Client, error) {
 	defer s.mu.Unlock()
 	if s.closed || s.client != nil {
 		if s.closed {
-			return nil, errClosed
+			return nil, sinks.ErrClosed
 		}
 		return s.client, nil
 	}

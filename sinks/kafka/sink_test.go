@@ -247,7 +247,7 @@ func TestClosed(t *testing.T) {
 	if err := s.(sinks.Closer).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := deliver(t, s, sample()); !errors.Is(err, errClosed) {
+	if err := deliver(t, s, sample()); !errors.Is(err, sinks.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sluice/event"
 	"sluice/event/transform"
 	"sluice/sinks"
+	"sluice/sinks/internal/link"
 	"sluice/worker"
 )
 
@@ -27,7 +28,7 @@ type sink struct {
 	topic  *transform.Template // nil when it is always the same
 	alone  bool                // the template is one expression and nothing else
 	turns  *transform.Turns
-	link   *link
+	link   *link.Link[*mqttconn.Conn]
 }
 
 var _ sinks.Closer = (*sink)(nil)
@@ -51,7 +52,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 
 // Close ends the connection.
 func (s *sink) Close() error {
-	s.link.close()
+	s.link.Close()
 	return nil
 }
 
@@ -70,7 +71,7 @@ func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery)
 	if err != nil {
 		return err
 	}
-	conn, err := s.link.get(ctx)
+	conn, err := s.link.Get(ctx)
 	if err == nil {
 		err = conn.Publish(ctx, s.message(topic, a, d))
 	}

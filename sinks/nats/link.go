@@ -1,13 +1,12 @@
 package nats
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,31 +15,11 @@ import (
 	"sluice/connect/natsconn"
 	"sluice/sinks"
 	sinkhttp "sluice/sinks/http"
+	"sluice/sinks/internal/link"
 )
 
 // dialTimeout bounds the opening of a connection to one server.
 const dialTimeout = 5 * time.Second
-
-var errClosed = errors.New("the sink is closed")
-
-// A link is the one connection of a sink. It is opened when a delivery first
-// needs it, and opens itself again when it breaks, until it is closed.
-type link struct {
-	connect func() (*wire, error)
-	stop    func() // breaks off a connect that is under way
-
-	mu      sync.Mutex
-	wire    *wire // nil until there is one
-	dialing *dialing
-	closed  bool
-}
-
-// A dialing is one call of connect, for all that wait for it.
-type dialing struct {
-	done chan struct{}
-	wire *wire
-	err  error
-}
 
 // guarded lets the egress guard check the address of each connection, also of
 // servers that a cluster has named.
@@ -49,7 +28,7 @@ type guarded func(network, address string) (net.Conn, error)
 // Dial is for nats.CustomDialer.
 func (g guarded) Dial(network, address string) (net.Conn, error) { return g(network, address) }
 
-func newLink(c *Config, env sinks.Env) (*link, error) {
+func newLink(c *Config, env sinks.Env) (*link.Link[*wire], error) {
 	login := natsconn.From(&c.Auth)
 	options, err := login.Options()
 	if err != nil {
@@ -62,71 +41,19 @@ func newLink(c *Config, env sinks.Env) (*link, error) {
 		}
 		options = append(options, nats.Secure(trust))
 	}
-	dialer := sinkhttp.NewGuard(cmp.Or(c.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny)).Dialer(dialTimeout)
-	ctx, stop := context.WithCancel(context.Background())
+	dialer := c.Egress.Guard(env.Egress).Dialer(dialTimeout)
 	options = append(options,
 		nats.Name("sluice "+env.Name), nats.Timeout(dialTimeout), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250*time.Millisecond),
 		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
-		nats.SetCustomDialer(guarded(func(network, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
-		})),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			env.Logger.Warn("connection of a nats sink", slog.String("sink", env.Name), slog.Any("error", err))
 		}),
 	)
-	return &link{connect: func() (*wire, error) { return openWire(c.URL, options) }, stop: stop}, nil
-}
-
-// get returns the connection, and opens it first when there is none. Those that
-// wait meanwhile share what comes of it.
-func (l *link) get(ctx context.Context) (*wire, error) {
-	l.mu.Lock()
-	if l.closed || l.wire != nil {
-		defer l.mu.Unlock()
-		if l.closed {
-			return nil, errClosed
-		}
-		return l.wire, nil
-	}
-	d := l.dialing
-	if d == nil {
-		d = &dialing{done: make(chan struct{})}
-		l.dialing = d
-		go l.dial(d) //nolint:contextcheck // it serves others too, and ends with the sink
-	}
-	l.mu.Unlock()
-	select {
-	case <-d.done:
-		return d.wire, d.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("while connecting: %w", ctx.Err())
-	}
-}
-
-func (l *link) dial(d *dialing) {
-	d.wire, d.err = l.connect()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.wire, l.dialing = d.wire, nil
-	close(d.done)
-}
-
-// close ends the connection.
-func (l *link) close() {
-	l.stop()
-	l.mu.Lock()
-	l.closed = true
-	d := l.dialing
-	l.mu.Unlock()
-	if d != nil {
-		<-d.done
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.wire != nil {
-		l.wire.conn.Close()
-	}
+	return link.New(func(ctx context.Context) (*wire, error) {
+		dial := guarded(func(network, address string) (net.Conn, error) { return dialer.DialContext(ctx, network, address) })
+		return openWire(c.URL, append(slices.Clone(options), nats.SetCustomDialer(dial)))
+	}), nil
 }
 
 // connectError says what to do about a connection that was not made.

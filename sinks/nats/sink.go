@@ -12,13 +12,14 @@ import (
 
 	"sluice/event"
 	"sluice/sinks"
+	"sluice/sinks/internal/link"
 	"sluice/worker"
 )
 
 // A sink sends deliveries to one subject.
 type sink struct {
 	config Config
-	link   *link
+	link   *link.Link[*wire]
 }
 
 var _ sinks.Closer = (*sink)(nil)
@@ -33,7 +34,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 
 // Close closes the connection.
 func (s *sink) Close() error {
-	s.link.close()
+	s.link.Close()
 	return nil
 }
 
@@ -60,7 +61,7 @@ func (s *sink) deliver(ctx context.Context, a *sinks.Attempt, d *sinks.Delivery)
 	if err := ctx.Err(); err != nil {
 		return sinks.Response{}, err
 	}
-	w, err := s.link.get(ctx)
+	w, err := s.link.Get(ctx)
 	if err == nil {
 		err = w.ready()
 	}

@@ -96,6 +96,12 @@ func (w *wire) onBreak(call func()) (forget func()) {
 	}
 }
 
+// Err is nil: a connection that has broken mends itself.
+func (*wire) Err() error { return nil }
+
+// Close ends the connection.
+func (w *wire) Close() { w.conn.Close() }
+
 // ready returns an error when the connection is broken; it is mended meanwhile.
 func (w *wire) ready() error {
 	if w.conn.IsConnected() {

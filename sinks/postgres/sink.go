@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +23,6 @@ const dialTimeout = 5 * time.Second
 
 // prepared is the name of the statement on each connection.
 const prepared = "sluice"
-
-var errClosed = errors.New("the sink is closed")
 
 // A sink runs one statement.
 type sink struct {
@@ -51,7 +48,7 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := sinkhttp.NewGuard(cmp.Or(c.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
+	guard := c.Egress.Guard(env.Egress)
 	pool, err := c.Pool(postgresconn.Options{Application: "sluice " + env.Name, Dialer: guard.Dialer(dialTimeout)})
 	if err != nil {
 		return nil, err
@@ -75,7 +72,7 @@ func (s *sink) open(ctx context.Context) (*pgxpool.Pool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errClosed
+		return nil, sinks.ErrClosed
 	}
 	if s.pool == nil {
 		pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), s.config)

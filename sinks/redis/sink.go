@@ -50,7 +50,7 @@ type sink struct {
 var _ sinks.Closer = (*sink)(nil)
 
 func newSink(c *Config, env sinks.Env) (*sink, error) {
-	guard := sinkhttp.NewGuard(cmp.Or(c.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
+	guard := c.Egress.Guard(env.Egress)
 	client, err := redisconn.Open(&c.Redis, redisconn.Options{
 		Name: "sluice-" + env.Name, Dial: guard.Dialer(redisconn.DialTimeout).DialContext,
 		Silence: silence,
@@ -76,8 +76,6 @@ func (s *sink) Close() error {
 	s.pending.Wait()
 	return err
 }
-
-var errClosed = errors.New("the sink is closed")
 
 // Deliver adds the deliveries of an attempt in their order, sent together.
 func (s *sink) Deliver(ctx context.Context, a sinks.Attempt) (sinks.Response, error) {
@@ -171,7 +169,7 @@ func (s *sink) begin(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if s.closed {
 		<-s.sending
-		return errClosed
+		return sinks.ErrClosed
 	}
 	s.pending.Add(1)
 	return nil

@@ -4,7 +4,6 @@
 package awssink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ func (s *Section) Validate() error { return errors.Join(s.AWS.Validate(), s.Egre
 // Session returns what clients are made of. Their connections pass the egress
 // guard, and end with the context alone.
 func (s *Section) Session(env sinks.Env) (*awsconn.Session, error) {
-	guard := sinkhttp.NewGuard(cmp.Or(s.Egress, sinkhttp.Egress(env.Egress), sinkhttp.EgressAny))
+	guard := s.Egress.Guard(env.Egress)
 	return awsconn.New(&s.AWS, awsconn.Options{Dialer: guard.Dialer(awsconn.DialTimeout)})
 }
 
