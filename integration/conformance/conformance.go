@@ -1,5 +1,5 @@
-// Package conformance is what the suites of sources and sinks share. It keeps what the suites of sources and sinks have
-// found, for the table in docs/conformance.md.
+// Package conformance runs the suites of sources and sinks, and keeps what they
+// have found for the tables in docs/conformance.md.
 package conformance
 
 import (
@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 )
 
 // Variable names the folder in which results are kept; without it none are.
@@ -60,14 +58,6 @@ func Keep(t *testing.T, r Result) {
 			t.Errorf("keeping the result: %v", err)
 		}
 	})
-}
-
-// NoLeaks fails the test when goroutines are left at its end that were not there
-// before; but for those that wait for the processes of servers.
-func NoLeaks(t *testing.T) {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("sluice/integration/server.wait")) })
 }
 
 // write appends to a file of the process's own.

@@ -276,107 +276,131 @@ func (l *limited) PublishAt(ctx context.Context, shard string, cursor []byte, ev
 func TestSourceIsLoud(t *testing.T) {
 	t.Parallel()
 	server := postgres.Start(t, "wal_sender_timeout=2s")
-	start := func(t *testing.T) (database string, out *sourcetest.Out) {
-		t.Helper()
-		database = server.Database(t)
-		server.Exec(t, database, "CREATE TABLE t (id int PRIMARY KEY, body text)", "CREATE TABLE other (body text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
-		return database, sourcetest.NewOut()
+	for name, run := range map[string]func(*testing.T, *postgres.Server){
+		"lost slot":               lostSlot,
+		"another system":          anotherSystem,
+		"a cursor beyond the log": cursorBeyondTheLog,
+		"a row that is too large": rowTooLarge,
+		"publishing hangs":        publishingHangs,
+	} {
+		t.Run(name, func(t *testing.T) { run(t, server) })
 	}
-	named := func(more func(*sourcepostgres.Config)) func(*sourcepostgres.Config) {
-		return func(c *sourcepostgres.Config) {
-			creating("public.t")(c)
-			if more != nil {
-				more(c)
-			}
+}
+
+// rows returns a database with two rows, and an Out for the source of its table.
+func rows(t *testing.T, server *postgres.Server) (database string, out *sourcetest.Out) {
+	t.Helper()
+	database = server.Database(t)
+	server.Exec(t, database, "CREATE TABLE t (id int PRIMARY KEY, body text)", "CREATE TABLE other (body text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+	return database, sourcetest.NewOut()
+}
+
+// named is the source of the table of rows.
+func named(more func(*sourcepostgres.Config)) func(*sourcepostgres.Config) {
+	return func(c *sourcepostgres.Config) {
+		creating("public.t")(c)
+		if more != nil {
+			more(c)
 		}
 	}
-	// first runs a source until it has published a row.
-	first := func(t *testing.T, database string, out *sourcetest.Out) *sourcetest.Out {
-		t.Helper()
-		_, stop := run(t, server, database, out, named(nil))
-		ready(t, server, database)
-		server.Exec(t, database, "INSERT INTO t VALUES (3, 'c')")
-		out.Wait(t, 1)
-		stop()
-		return out.Restart()
+}
+
+// first runs a source until it has published a row.
+func first(t *testing.T, server *postgres.Server, database string, out *sourcetest.Out) *sourcetest.Out {
+	t.Helper()
+	_, stop := run(t, server, database, out, named(nil))
+	ready(t, server, database)
+	server.Exec(t, database, "INSERT INTO t VALUES (3, 'c')")
+	out.Wait(t, 1)
+	stop()
+	return out.Restart()
+}
+
+func lostSlot(t *testing.T, server *postgres.Server) {
+	t.Helper()
+	database, out := rows(t, server)
+	out = first(t, server, database, out)
+	server.Exec(t, database, "SELECT pg_drop_replication_slot('sluice_test')")
+	h, stop := run(t, server, database, out, named(nil))
+	h.wait(t, `the slot "sluice_test" is lost, and changes with it: it is not there any more`)
+	stop()
+	if n := server.Text(t, database, "SELECT count(*) FROM pg_replication_slots"); n != "0" {
+		t.Errorf("there are %s slots", n)
 	}
-	t.Run("lost slot", func(t *testing.T) {
-		database, out := start(t)
-		out = first(t, database, out)
-		server.Exec(t, database, "SELECT pg_drop_replication_slot('sluice_test')")
-		h, stop := run(t, server, database, out, named(nil))
-		h.wait(t, `the slot "sluice_test" is lost, and changes with it: it is not there any more`)
-		stop()
-		if n := server.Text(t, database, "SELECT count(*) FROM pg_replication_slots"); n != "0" {
-			t.Errorf("there are %s slots", n)
-		}
-		server.Exec(t, database, "SELECT pg_create_logical_replication_slot('sluice_test', 'pgoutput')")
-		out = out.Restart()
-		h, stop = run(t, server, database, out, named(nil))
-		h.wait(t, "it was made anew, or somebody else has read from it")
-		stop()
-		out = out.Restart()
-		h, _ = run(t, server, database, out, named(func(c *sourcepostgres.Config) { c.OnLostSlot = sourcepostgres.Snapshot }))
-		events := out.Wait(t, 4)
-		if events[1].Type != sourcepostgres.TypeRead || !strings.Contains(h.log(), "a snapshot follows") {
-			t.Errorf("after the slot was lost: %s, and %s", events[1].Type, h.log())
-		}
-		ready(t, server, database)
-		server.Exec(t, database, "UPDATE t SET body = 'd' WHERE id = 1")
-		out.Wait(t, 5)
+	server.Exec(t, database, "SELECT pg_create_logical_replication_slot('sluice_test', 'pgoutput')")
+	out = out.Restart()
+	h, stop = run(t, server, database, out, named(nil))
+	h.wait(t, "it was made anew, or somebody else has read from it")
+	stop()
+	out = out.Restart()
+	h, _ = run(t, server, database, out, named(func(c *sourcepostgres.Config) { c.OnLostSlot = sourcepostgres.Snapshot }))
+	events := out.Wait(t, 4)
+	if events[1].Type != sourcepostgres.TypeRead || !strings.Contains(h.log(), "a snapshot follows") {
+		t.Errorf("after the slot was lost: %s, and %s", events[1].Type, h.log())
+	}
+	ready(t, server, database)
+	server.Exec(t, database, "UPDATE t SET body = 'd' WHERE id = 1")
+	out.Wait(t, 5)
+}
+
+func anotherSystem(t *testing.T, server *postgres.Server) {
+	t.Helper()
+	database, out := rows(t, server)
+	out = first(t, server, database, out)
+	out.SetCursor("changes", []byte(strings.Replace(string(out.StoredCursor("changes")), `"system":"7`, `"system":"8`, 1)))
+	h, _ := run(t, server, database, out.Restart(), named(nil))
+	h.wait(t, "this is another database than the source has read so far")
+}
+
+func cursorBeyondTheLog(t *testing.T, server *postgres.Server) {
+	t.Helper()
+	database, out := rows(t, server)
+	out = first(t, server, database, out)
+	out.SetCursor("changes", regexp.MustCompile(`"lsn":\d+`).ReplaceAll(out.StoredCursor("changes"), []byte(`"lsn":1125899906842624`)))
+	h, _ := run(t, server, database, out.Restart(), named(nil))
+	h.wait(t, "it was restored from an older copy")
+}
+
+func rowTooLarge(t *testing.T, server *postgres.Server) {
+	t.Helper()
+	database, out := rows(t, server)
+	h, _ := run(t, server, database, &limited{Out: out, most: 10_000}, named(nil))
+	ready(t, server, database)
+	server.Exec(t, database, "INSERT INTO t VALUES (3, 'c'), (4, repeat('x', 20000)), (5, 'e')")
+	events := out.Wait(t, 3)
+	if got := whole(t, &events[1], "key", "new", "toolarge"); got != `row.inserted public.t public.t/4 key={"id":4} new={"id":4} toolarge=["body"]` {
+		t.Errorf("it became %s", got)
+	}
+	h.wait(t, "a row of public.t (public.t/4) was too large")
+	sourcetest.Eventually(t, "everything is confirmed", func() bool {
+		return server.Text(t, database, "SELECT confirmed_flush_lsn > pg_current_wal_lsn() - 10000 FROM pg_replication_slots WHERE slot_name = 'sluice_test'") == "true"
 	})
-	t.Run("another system", func(t *testing.T) {
-		database, out := start(t)
-		out = first(t, database, out)
-		out.SetCursor("changes", []byte(strings.Replace(string(out.StoredCursor("changes")), `"system":"7`, `"system":"8`, 1)))
-		h, _ := run(t, server, database, out.Restart(), named(nil))
-		h.wait(t, "this is another database than the source has read so far")
-	})
-	t.Run("a cursor beyond the log", func(t *testing.T) {
-		database, out := start(t)
-		out = first(t, database, out)
-		out.SetCursor("changes", regexp.MustCompile(`"lsn":\d+`).ReplaceAll(out.StoredCursor("changes"), []byte(`"lsn":1125899906842624`)))
-		h, _ := run(t, server, database, out.Restart(), named(nil))
-		h.wait(t, "it was restored from an older copy")
-	})
-	t.Run("a row that is too large", func(t *testing.T) {
-		database, out := start(t)
-		h, _ := run(t, server, database, &limited{Out: out, most: 10_000}, named(nil))
-		ready(t, server, database)
-		server.Exec(t, database, "INSERT INTO t VALUES (3, 'c'), (4, repeat('x', 20000)), (5, 'e')")
-		events := out.Wait(t, 3)
-		if got := whole(t, &events[1], "key", "new", "toolarge"); got != `row.inserted public.t public.t/4 key={"id":4} new={"id":4} toolarge=["body"]` {
-			t.Errorf("it became %s", got)
-		}
-		h.wait(t, "a row of public.t (public.t/4) was too large")
-		sourcetest.Eventually(t, "everything is confirmed", func() bool {
-			return server.Text(t, database, "SELECT confirmed_flush_lsn > pg_current_wal_lsn() - 10000 FROM pg_replication_slots WHERE slot_name = 'sluice_test'") == "true"
-		})
-	})
-	t.Run("publishing hangs", func(t *testing.T) {
-		database, out := start(t)
-		out = first(t, database, out)
-		server.Exec(t, database, "INSERT INTO other SELECT repeat('x', 1000) FROM generate_series(1, 3000)")
-		unblock := out.Block()
-		defer unblock()
-		h, _ := run(t, server, database, out, named(func(c *sourcepostgres.Config) { c.WarnLag = 1 << 20 }))
-		ready(t, server, database)
-		h.wait(t, "more than warn_lag (1MiB)")
-		reader := "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'sluice_test'"
-		before := server.Text(t, database, reader)
-		server.Exec(t, database, "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(10, 20000) i")
-		<-time.After(6 * time.Second) // three times what the server waits for a silent one
-		if after := server.Text(t, database, reader); after != before || before == "" {
-			t.Errorf("the server has ended the replication: %s was reading, and now %q", before, after)
-		}
-		unblock()
-		if n := len(out.Wait(t, 19_992)); n != 19_992 {
-			t.Errorf("%d events", n)
-		}
-		server.Exec(t, database, "SELECT pg_terminate_backend("+before+")", "INSERT INTO t VALUES (-1, '')")
-		out.Wait(t, 19_993)
-		if n := len(out.Repeats()); n != 0 {
-			t.Errorf("%d events were published twice", n)
-		}
-	})
+}
+
+func publishingHangs(t *testing.T, server *postgres.Server) {
+	t.Helper()
+	database, out := rows(t, server)
+	out = first(t, server, database, out)
+	server.Exec(t, database, "INSERT INTO other SELECT repeat('x', 1000) FROM generate_series(1, 3000)")
+	unblock := out.Block()
+	defer unblock()
+	h, _ := run(t, server, database, out, named(func(c *sourcepostgres.Config) { c.WarnLag = 1 << 20 }))
+	ready(t, server, database)
+	h.wait(t, "more than warn_lag (1MiB)")
+	reader := "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'sluice_test'"
+	before := server.Text(t, database, reader)
+	server.Exec(t, database, "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(10, 20000) i")
+	<-time.After(6 * time.Second) // three times what the server waits for a silent one
+	if after := server.Text(t, database, reader); after != before || before == "" {
+		t.Errorf("the server has ended the replication: %s was reading, and now %q", before, after)
+	}
+	unblock()
+	if n := len(out.Wait(t, 19_992)); n != 19_992 {
+		t.Errorf("%d events", n)
+	}
+	server.Exec(t, database, "SELECT pg_terminate_backend("+before+")", "INSERT INTO t VALUES (-1, '')")
+	out.Wait(t, 19_993)
+	if n := len(out.Repeats()); n != 0 {
+		t.Errorf("%d events were published twice", n)
+	}
 }

@@ -70,10 +70,18 @@ func (p *publisher) send(ctx context.Context, from, to int) error {
 		}
 		n, err := p.try(ctx, from, to)
 		if from = n; err != nil {
-			time.Sleep(20 * time.Millisecond)
+			pause(ctx)
 		}
 	}
 	return nil
+}
+
+// pause lets a broker that is away come back.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Millisecond):
+	}
 }
 
 // try returns the number of the first message that was not confirmed.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,62 +69,32 @@ type StoreFixture struct {
 	Without map[string]string
 }
 
-// A storeTrial is one case. It is not run, unless there is a reason given, where
-// missing says that the store has not what it takes.
-type storeTrial struct {
-	name    string
-	run     func(t *testing.T, s *storeBench)
-	missing func(s *Store) bool
-}
-
-func storeTrials(kill func(*testing.T, Store)) []storeTrial {
-	always := func(*Store) bool { return false }
-	return []storeTrial{
-		{"delivers all", storesAll, always},
-		{"many at once", storesMany, always},
-		{"order per key", storesInOrder, func(s *Store) bool { return s.Unordered }},
-		{"batches, one by one", storesBatches, func(s *Store) bool { return !s.Batches || s.Bad == nil }},
-		{"refused for ever", storesNoBad, func(s *Store) bool { return s.Bad == nil }},
-		{"the same twice", storesOnce, func(s *Store) bool { return !s.Once }},
-		{"done is durable", storesDurably, func(s *Store) bool { return s.Crash == nil }},
-		{"server restart", storesAfterRestart, func(s *Store) bool { return s.Restart == nil }},
-		{"server hangs", endsWhileHeld, func(s *Store) bool { return s.Hold == nil }},
-		{"cancelled before", storesNothing, always},
-		{"wrong settings", wrongStores, func(s *Store) bool { return len(s.Wrong) == 0 }},
-		{"leaves the event as it is", func(t *testing.T, s *storeBench) { t.Helper(); leavesTheEvent(t, s.bench()) }, always},
-		{"kill -9", func(t *testing.T, s *storeBench) { t.Helper(); kill(t, s.Store) }, func(*Store) bool { return kill == nil }},
-	}
-}
-
 // ExerciseStore runs the suite of sinks whose other side keeps what it is given.
-// After each case nothing that the sink has started may be left.
 func ExerciseStore(t *testing.T, f StoreFixture) {
 	t.Helper()
-	all := storeTrials(f.Kill)
-	for name := range f.Without {
-		if !slices.ContainsFunc(all, func(c storeTrial) bool { return c.name == name }) {
-			t.Errorf("Without names %q, which is no case", name)
-		}
+	suite := conformance.Suite[*storeBench]{
+		Kind: conformance.Store, Adapter: f.Name, Without: f.Without,
+		Start: func(t *testing.T) *storeBench { t.Helper(); return newStoreBench(t, f.Start(t)) },
+		Cases: []conformance.Case[*storeBench]{
+			{Name: "delivers all", Run: storesAll},
+			{Name: "many at once", Run: storesMany},
+			{Name: "order per key", Run: storesInOrder, Missing: func(s *storeBench) bool { return s.Unordered }},
+			{Name: "batches, one by one", Run: storesBatches, Missing: func(s *storeBench) bool { return !s.Batches || s.Bad == nil }},
+			{Name: "refused for ever", Run: storesNoBad, Missing: func(s *storeBench) bool { return s.Bad == nil }},
+			{Name: "the same twice", Run: storesOnce, Missing: func(s *storeBench) bool { return !s.Once }},
+			{Name: "done is durable", Run: storesDurably, Missing: func(s *storeBench) bool { return s.Crash == nil }},
+			{Name: "server restart", Run: storesAfterRestart, Missing: func(s *storeBench) bool { return s.Restart == nil }},
+			{Name: "server hangs", Run: endsWhileHeld, Missing: func(s *storeBench) bool { return s.Hold == nil }},
+			{Name: "cancelled before", Run: storesNothing},
+			{Name: "wrong settings", Run: wrongStores, Missing: func(s *storeBench) bool { return len(s.Wrong) == 0 }},
+			{Name: "leaves the event as it is", Run: func(t *testing.T, s *storeBench) { t.Helper(); leavesTheEvent(t, s.bench()) }},
+			{
+				Name: "kill -9", Run: func(t *testing.T, s *storeBench) { t.Helper(); f.Kill(t, s.Store) },
+				Missing: func(*storeBench) bool { return f.Kill == nil },
+			},
+		},
 	}
-	for _, c := range all {
-		t.Run(c.name, func(t *testing.T) {
-			reason := f.Without[c.name]
-			conformance.Keep(t, conformance.Result{Kind: conformance.Store, Adapter: f.Name, Case: c.name, Reason: reason})
-			if reason != "" {
-				return
-			}
-			conformance.NoLeaks(t)
-			s := f.Start(t)
-			switch {
-			case !c.missing(&s):
-				b := &storeBench{Store: s, sink: s.Sink(t)}
-				t.Cleanup(func() { b.bench().close(t) })
-				c.run(t, b)
-			case f.Name != "":
-				t.Error("the fixture has not what this case takes, and Without gives no reason")
-			}
-		})
-	}
+	suite.Exercise(t)
 }
 
 // A storeBench is a store and a sink for it.
@@ -133,6 +102,14 @@ type storeBench struct {
 	Store
 
 	sink sinks.Sink
+}
+
+// newStoreBench closes the sink when the test ends.
+func newStoreBench(t *testing.T, s Store) *storeBench {
+	t.Helper()
+	b := &storeBench{Store: s, sink: s.Sink(t)}
+	t.Cleanup(func() { b.bench().close(t) })
+	return b
 }
 
 func (b *storeBench) bench() *bench { return &bench{sink: b.sink} }

@@ -131,11 +131,7 @@ func (w *world) put(name, content string) {
 
 func (w *world) eventually(what string, holds func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(sourcetest.Patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("it never happens that %s; published is %q", what, w.told())
-		}
-	}
+	sourcetest.Eventually(w.t, what, holds)
 }
 
 // told returns the types and subjects of what was published.

@@ -69,7 +69,7 @@ func FuzzEvent(f *testing.F) {
 	f.Add("a", "ce-specversion", "1.0", []byte("{}"))
 	f.Fuzz(func(t *testing.T, subject, name, value string, data []byte) {
 		if subject == "" {
-			t.Skip("no message has an empty subject")
+			return // no message has an empty subject
 		}
 		m := message{subject: subject, header: nats.Header{name: {value}}, data: data, id: "1", origin: "S"}
 		if e, _ := m.event(true); e.Validate() != nil {

@@ -201,7 +201,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var answer any
 		if json.Unmarshal([]byte(text), &answer) != nil {
-			t.Skip()
+			return
 		}
 		entries, err := parseStreams(answer)
 		if err != nil {

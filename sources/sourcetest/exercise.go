@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,59 +77,27 @@ type Wrong struct {
 	Want string
 }
 
-// A trial is one case of the suite. It is not run, unless there is a reason given,
-// where missing says that the upstream has not what it takes.
-type trial struct {
-	name    string
-	run     func(t *testing.T, u Upstream)
-	missing func(u Upstream) bool
-}
-
-// trials are the cases; kill is the fixture's.
-func trials(kill func(*testing.T, Upstream)) []trial {
-	always := func(Upstream) bool { return false }
-	return []trial{
-		{"delivers all", deliversAll, always},
-		{"I1: no early ack", failingPublish, always},
-		{"I1: lost answers", lostAnswers, always},
-		{"restart", restart, always},
-		{"I5: same id twice", again, func(u Upstream) bool { return u.Again == nil }},
-		{"order per key", order, func(u Upstream) bool { return u.Number == nil }},
-		{"server restart", serverRestart, func(u Upstream) bool { return u.Restart == nil }},
-		{"wrong settings", wrongSettings, func(u Upstream) bool { return len(u.Wrong) == 0 }},
-		{"stops while idle", stopsIdle, always},
-		{"stops while publish hangs", stopsBlocked, always},
-		{"kill -9", kill, func(Upstream) bool { return kill == nil }},
-	}
-}
-
-// Exercise runs the suite that every source passes. After each case nothing that
-// the source has started may be left.
+// Exercise runs the suite that every source passes.
 func Exercise(t *testing.T, fixture Fixture) {
 	t.Helper()
-	all := trials(fixture.Kill)
-	for name := range fixture.Without {
-		if !slices.ContainsFunc(all, func(c trial) bool { return c.name == name }) {
-			t.Errorf("Without names %q, which is no case", name)
-		}
+	suite := conformance.Suite[Upstream]{
+		Kind: conformance.Source, Adapter: fixture.Name, Without: fixture.Without,
+		Start: func(t *testing.T) Upstream { t.Helper(); return fixture.Start(t) },
+		Cases: []conformance.Case[Upstream]{
+			{Name: "delivers all", Run: deliversAll},
+			{Name: "I1: no early ack", Run: failingPublish},
+			{Name: "I1: lost answers", Run: lostAnswers},
+			{Name: "restart", Run: restart},
+			{Name: "I5: same id twice", Run: again, Missing: func(u Upstream) bool { return u.Again == nil }},
+			{Name: "order per key", Run: order, Missing: func(u Upstream) bool { return u.Number == nil }},
+			{Name: "server restart", Run: serverRestart, Missing: func(u Upstream) bool { return u.Restart == nil }},
+			{Name: "wrong settings", Run: wrongSettings, Missing: func(u Upstream) bool { return len(u.Wrong) == 0 }},
+			{Name: "stops while idle", Run: stopsIdle},
+			{Name: "stops while publish hangs", Run: stopsBlocked},
+			{Name: "kill -9", Run: fixture.Kill, Missing: func(Upstream) bool { return fixture.Kill == nil }},
+		},
 	}
-	for _, c := range all {
-		t.Run(c.name, func(t *testing.T) {
-			reason := fixture.Without[c.name]
-			conformance.Keep(t, conformance.Result{Kind: conformance.Source, Adapter: fixture.Name, Case: c.name, Reason: reason})
-			if reason != "" {
-				return
-			}
-			conformance.NoLeaks(t)
-			u := fixture.Start(t)
-			switch {
-			case !c.missing(u):
-				c.run(t, u)
-			case fixture.Name != "":
-				t.Error("the fixture has not what this case takes, and Without gives no reason")
-			}
-		})
-	}
+	suite.Exercise(t)
 }
 
 // Env returns what a source in a test is built with; name is the source's.
