@@ -69,7 +69,7 @@ func (c *Config) Batches() config.Batching { return config.MayBatch }
 func (c *Config) Validate() error {
 	all := []error{
 		c.Server.Validate(), c.validateNames(), c.Egress.Validate(),
-		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw)),
+		config.OneOf("mode", c.Mode, Binary, Structured, Raw),
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		all = append(all, c.validateHeader("headers."+name, name))
@@ -114,14 +114,6 @@ func parses(key, text string) error {
 		return config.Invalid(key, "%v", err)
 	}
 	return nil
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	last := len(allowed) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
 // Sink builds the sink. It opens no connection.

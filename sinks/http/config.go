@@ -102,8 +102,8 @@ func (c *Config) Validate() error {
 	_, tlsErr := c.TLS.Load()
 	problems := []error{
 		urlErr,
-		oneOf("method", c.Method, "POST", "PUT"),
-		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw), string(Batch)),
+		config.OneOf("method", c.Method, "POST", "PUT"),
+		config.OneOf("mode", c.Mode, Binary, Structured, Raw, Batch),
 		c.Egress.Validate(),
 		c.Auth.validate(),
 		c.Sign.validate(),
@@ -145,14 +145,6 @@ func (c *Config) validateTemplates(u *urlTemplate) error {
 		problems = append(problems, config.Invalid("url", "found {{, and handshake asks one URL for its permission: write it without a template, or leave handshake out"))
 	}
 	return errors.Join(problems...)
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	last := len(allowed) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
 // Batches tells whether one request takes several events.

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"sluice/config"
 )
 
 // An Egress says how far a sink's connections may go.
@@ -26,7 +28,7 @@ func (e Egress) Validate() error {
 	if e == "" {
 		return nil
 	}
-	return oneOf("egress", string(e), string(EgressAny), string(EgressPublic))
+	return config.OneOf("egress", e, EgressAny, EgressPublic)
 }
 
 // Guard returns the guard of the policy, or of the whole installation's when it is

@@ -79,7 +79,7 @@ func (o *OAuth) validate() error {
 		}
 	}
 	if _, known := styles[o.ClientAuth]; !known {
-		problems = append(problems, oneOf(key+"client_auth", string(o.ClientAuth), string(ClientAuthBasic), string(ClientAuthBody)))
+		problems = append(problems, config.OneOf(key+"client_auth", o.ClientAuth, ClientAuthBasic, ClientAuthBody))
 	}
 	return errors.Join(problems...)
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -98,8 +96,8 @@ func (c *Config) Validate() error {
 	_, keyErr := template("key", c.Key)
 	problems := []error{
 		c.cluster().Validate(), topicErr, keyErr, c.Egress.Validate(),
-		oneOf("mode", c.Mode, Binary, Structured, Raw),
-		oneOf("compression", c.Compression, None, Gzip, Snappy, LZ4, Zstd),
+		config.OneOf("mode", c.Mode, Binary, Structured, Raw),
+		config.OneOf("compression", c.Compression, None, Gzip, Snappy, LZ4, Zstd),
 	}
 	if c.MaxMessage < minMessage || c.MaxMessage > maxMessage {
 		problems = append(problems, config.Invalid("max_message", "expected %v to %v, found %v", config.Size(minMessage), config.Size(maxMessage), c.MaxMessage))
@@ -140,18 +138,6 @@ func template(key, text string) (*transform.Template, error) {
 
 func (c *Config) cluster() *kafkaconn.Cluster {
 	return &kafkaconn.Cluster{Brokers: c.Brokers, SASL: c.SASL, TLS: c.TLS}
-}
-
-func oneOf[T ~string](key string, found T, allowed ...T) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	names := make([]string, len(allowed))
-	for i, a := range allowed {
-		names[i] = string(a)
-	}
-	last := len(names) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(names[:last], ", "), names[last])
 }
 
 // Sink builds the sink. It opens no connection.

@@ -84,8 +84,8 @@ func (c *Config) Validate() error {
 	_, tlsErr := c.TLS.Load()
 	problems := []error{
 		c.validateURL(), validateSubject(c.Subject), c.Auth.Validate(), tlsErr, c.Egress.Validate(),
-		oneOf("confirm", string(c.Confirm), string(ByWorker), string(ByStream)),
-		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw)),
+		config.OneOf("confirm", c.Confirm, ByWorker, ByStream),
+		config.OneOf("mode", c.Mode, Binary, Structured, Raw),
 	}
 	if c.Confirm == ByWorker && c.Stream != "" {
 		problems = append(problems, config.Invalid("stream", "it is for confirm: stream; write that too, or leave stream out"))
@@ -127,14 +127,6 @@ func validateSubject(subject string) error {
 		return config.Invalid("subject", "found nothing between two dots, or before or after one, in %q", subject)
 	}
 	return nil
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	last := len(allowed) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
 // Sink builds the sink. It opens no connection.

@@ -4,8 +4,6 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"sluice/config"
@@ -67,7 +65,7 @@ func (c *Config) Batches() config.Batching { return config.MayBatch }
 func (c *Config) Validate() error {
 	problems := []error{
 		c.Redis.Validate(), c.Egress.Validate(), c.validateKey(),
-		oneOf("mode", string(c.Mode), string(Binary), string(Structured), string(Raw), string(Fields)),
+		config.OneOf("mode", c.Mode, Binary, Structured, Raw, Fields),
 	}
 	if c.MaxLen < 0 {
 		problems = append(problems, config.Invalid("max_len", "found %d; write about how many entries to keep, or 0 for all", c.MaxLen))
@@ -103,14 +101,6 @@ func (c *Config) validateReplicas() error {
 		return config.Invalid("replicas", "it is for one server: in a cluster Redis cannot tell it of several servers at once; set min-replicas-to-write there")
 	}
 	return nil
-}
-
-func oneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	last := len(allowed) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
 // Sink builds the sink. It opens no connection.

@@ -117,8 +117,8 @@ func (c *Config) Validate() error {
 		c.validateTopics(),
 		c.validateGroup(),
 		c.validateStart(),
-		oneOf("offsets", c.Offsets, ByCursor, ByGroup),
-		oneOf("on_lost", c.OnLost, LostEarliest, LostLatest, LostFail),
+		config.OneOf("offsets", c.Offsets, ByCursor, ByGroup),
+		config.OneOf("on_lost", c.OnLost, LostEarliest, LostLatest, LostFail),
 		within("session_timeout", time.Duration(c.SessionTimeout), minSession, maxSession),
 		within("refresh", time.Duration(c.Refresh), minRefresh, maxRefresh),
 		c.validateBuffer(),
@@ -187,18 +187,6 @@ func within(key string, found, least, most time.Duration) error {
 		return config.Invalid(key, "expected %v to %v, found %v", config.Duration(least), config.Duration(most), config.Duration(found))
 	}
 	return nil
-}
-
-func oneOf[T ~string](key string, found T, allowed ...T) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	names := make([]string, len(allowed))
-	for i, a := range allowed {
-		names[i] = string(a)
-	}
-	last := len(names) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(names[:last], ", "), names[last])
 }
 
 // wants returns what tells whether a topic is one of the source's.
