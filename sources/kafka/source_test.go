@@ -37,6 +37,9 @@ func TestStart(t *testing.T) {
 				stable(t, c, 1)
 			}
 			sourcetest.Eventually(t, "partitions", func() bool { age, items := lagOf(r); return age == 0 && items == 0 })
+			for _, entry := range cfg.Topics { // where it begins is kept
+				out.WaitCursor(t, beginningOf(entry), func(data []byte) bool { return len(data) > 0 })
+			}
 			if err := r.stop(); err != nil {
 				t.Fatal(err)
 			}
