@@ -276,3 +276,39 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// A delivery that is taken back takes those behind it in its partition along; they
+// are produced again within their own time.
+func TestAnotherDeliveryIsTakenBack(t *testing.T) {
+	c := newCluster(t)
+	s := newTestSink(t, c, func(*Config) {})
+	if err := deliver(t, s, sample()); err != nil {
+		t.Fatal(err)
+	}
+	held, release := make(chan struct{}, 1), make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case held <- struct{}{}:
+		default: // nobody waits for the requests after the first
+		}
+		c.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() {
+		_, err := s.Deliver(ctx, attempt(sample()))
+		ended <- err
+	}()
+	<-held
+	stays := make(chan error, 1)
+	go func() { stays <- deliver(t, s, sample()) }()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the one that was cancelled ended with %v", err)
+	}
+	close(release)
+	if err := <-stays; err != nil {
+		t.Errorf("the other one ended with %v", err)
+	}
+}
