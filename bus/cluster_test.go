@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"sluice/event"
+	"sluice/integration/freeport"
 )
 
 // serveCluster runs three servers as one cluster, and returns their URLs.
@@ -23,7 +23,7 @@ func serveCluster(t *testing.T) string {
 	const servers = 3
 	routes, ports := make([]*url.URL, servers), make([]int, servers)
 	for i := range servers {
-		ports[i] = freePort(t)
+		ports[i] = freeport.Port(t)
 		routes[i] = &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])}
 	}
 	urls := make([]string, servers)
@@ -35,15 +35,6 @@ func serveCluster(t *testing.T) string {
 		})
 	}
 	return strings.Join(urls, ",")
-}
-
-// freePort returns a port that nobody listens on at the moment.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	check(t, err)
-	check(t, listener.Close())
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // What one server does, three do: duplicates, fences, records and snapshots.

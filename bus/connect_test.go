@@ -21,6 +21,7 @@ import (
 
 	"sluice/connect/natsconn"
 	"sluice/event"
+	"sluice/integration/freeport"
 )
 
 // serve runs a server as somebody else would, on a port.
@@ -187,7 +188,7 @@ func TestOldServer(t *testing.T) {
 // A server that comes a little later is waited for, and one that never comes is
 // given up.
 func TestServerThatIsNotThereYet(t *testing.T) {
-	port := freePort(t)
+	port := freeport.Port(t)
 	o := far(fmt.Sprintf("nats://127.0.0.1:%d", port))
 	began := time.Now()
 	_, err := Open(t.Context(), o)

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"sluice/integration/debian"
-	"sluice/integration/harness"
+	"sluice/integration/freeport"
 )
 
 // TestInit writes the project of each template, and does what its README says:
@@ -63,7 +63,7 @@ func onFreePorts(t *testing.T, file string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ingest, admin := harness.FreeAddress(t), harness.FreeAddress(t)
+	ingest, admin := freeport.Address(t), freeport.Address(t)
 	text = append([]byte("ingest: {listen: \""+ingest+"\"}\nadmin: {listen: \""+admin+"\"}\n"), text...)
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)

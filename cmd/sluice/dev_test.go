@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sluice/integration/freeport"
 )
 
 // TestDev puts a file into the bucket that sluice dev brings, and changes the
 // configuration while it runs.
 func TestDev(t *testing.T) {
-	endpoint := freePort(t)
+	endpoint := freeport.Address(t)
 	in := install(t, "dev", func(text string) string {
 		return strings.Replace(text, "sources:", "sources:\n  uploads: {s3: {endpoint: \"http://"+endpoint+"\", bucket: photos, suffix: .jpg}}", 1)
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/integration/freeport"
 )
 
 const patience = 20 * time.Second
@@ -52,17 +53,6 @@ type installation struct {
 	env    map[string]string
 }
 
-// freePort returns an address that nobody listens on at the moment.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 const installationFile = `admin: {listen: "ADMIN"}
 ingest: {listen: "INGEST"}
 bus: {max_bytes: 64MiB}
@@ -90,8 +80,8 @@ func install(t *testing.T, command string, change func(string) string) *installa
 		in.got.Add(1)
 	}))
 	t.Cleanup(worker.Close)
-	admin := freePort(t)
-	in.server, in.ingest = "http://"+admin, freePort(t)
+	admin := freeport.Address(t)
+	in.server, in.ingest = "http://"+admin, freeport.Address(t)
 	in.path = filepath.Join(t.TempDir(), "sluice.yaml")
 	text := strings.NewReplacer("ADMIN", admin, "INGEST", in.ingest, "WORKER", worker.URL).Replace(installationFile)
 	if change != nil {

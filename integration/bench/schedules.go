@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sluice/integration/freeport"
 )
 
 const (
@@ -44,10 +46,11 @@ func (b *bench) tick(ctx context.Context, s system, dir string) error {
 }
 
 func (s theSluice) startSchedules(ctx context.Context, dir string) (*instance, error) {
-	ingest, admin, err := freeAddresses(ctx)
+	addresses, err := freeport.Addresses(2)
 	if err != nil {
 		return nil, err
 	}
+	ingest, admin := addresses[0], addresses[1]
 	var text strings.Builder
 	fmt.Fprintf(&text, "bus: {dir: %q, max_bytes: %dMiB}\ningest: {listen: %q}\nadmin: {listen: %q}\nsources:\n",
 		filepath.Join(dir, "data"), storeSize>>20, ingest, admin)

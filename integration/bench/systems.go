@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"sluice/bus"
+	"sluice/integration/freeport"
 )
 
 // The names of what stands in the configuration.
@@ -83,10 +82,11 @@ func (s theSluice) prepare(ctx context.Context, dir string) error {
 }
 
 func (s theSluice) start(ctx context.Context, dir, worker string) (*instance, error) {
-	ingest, admin, err := freeAddresses(ctx)
+	addresses, err := freeport.Addresses(2)
 	if err != nil {
 		return nil, err
 	}
+	ingest, admin := addresses[0], addresses[1]
 	path := filepath.Join(dir, "sluice.yaml")
 	if err := os.WriteFile(path, []byte(configuration(dir, ingest, admin, worker)), 0o600); err != nil {
 		return nil, err
@@ -111,19 +111,6 @@ func configuration(dir, ingest, admin, worker string) string {
 // ready waits until sluice says that it is.
 func (theSluice) ready(ctx context.Context, i *instance) error {
 	return until(ctx, i.process, startWithin, often, func() bool { return ask(ctx, http.MethodGet, i.admin+"/readyz", nil) == nil })
-}
-
-func freeAddresses(ctx context.Context) (first, second string, err error) {
-	var config net.ListenConfig
-	a, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	b, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", errors.Join(err, a.Close())
-	}
-	return a.Addr().String(), b.Addr().String(), errors.Join(a.Close(), b.Close())
 }
 
 // build builds sluice into a folder.

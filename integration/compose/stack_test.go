@@ -6,12 +6,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +21,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"sluice/integration/freeport"
 	"sluice/integration/minio"
 )
 
@@ -150,22 +151,11 @@ func (s *stack) place() {
 	for _, found := range address.FindAllStringSubmatch(string(text)+string(conf)+"\nworker:7070 127.0.0.1:4801", -1) {
 		port := found[2]
 		if free[port] == "" {
-			free[port] = freePort(s.t)
+			free[port] = strconv.Itoa(freeport.Port(s.t))
 		}
 		pairs = append(pairs, found[0], "127.0.0.1:"+free[port])
 	}
 	s.ports = strings.NewReplacer(pairs...)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
 }
 
 // up starts a service as the stack would and waits until it is healthy, or, of

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/integration/freeport"
 )
 
 // A Sluice is one installation: a folder, a file, two ports, and at most one
@@ -61,7 +63,7 @@ func NewOn(tb testing.TB, program *Program, bus, configuration string) *Sluice {
 
 func newSluice(tb testing.TB, program *Program, home, bus, configuration string) *Sluice {
 	tb.Helper()
-	ingest, admin := FreeAddress(tb), FreeAddress(tb)
+	ingest, admin := freeport.Address(tb), freeport.Address(tb)
 	transport := &http.Transport{}
 	s := &Sluice{
 		Ingest: "http://" + ingest, Admin: "http://" + admin,

@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
-	"sluice/integration/harness"
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -51,7 +51,7 @@ type Broker struct {
 // Start starts a broker; Main must have been called in TestMain.
 func Start(tb testing.TB, o Options) *Broker {
 	tb.Helper()
-	o.Dir, o.Address = tb.TempDir(), harness.FreeAddress(tb)
+	o.Dir, o.Address = tb.TempDir(), freeport.Address(tb)
 	described, err := json.Marshal(o)
 	if err != nil {
 		tb.Fatal(err)

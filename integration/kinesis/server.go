@@ -5,7 +5,6 @@ package kinesis
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -37,7 +37,7 @@ type Server struct {
 // Start runs kinesalite until the test ends.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	s := &Server{port: freePort(tb)}
+	s := &Server{port: freeport.Port(tb)}
 	s.Server = server.Start(tb, server.Options{
 		Name: "kinesalite",
 		Command: []string{
@@ -47,17 +47,6 @@ func Start(tb testing.TB) *Server {
 		Ready: s.ready,
 	})
 	return s
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // Endpoint returns the server's URL.

@@ -15,6 +15,7 @@ import (
 	client "github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -38,7 +39,7 @@ type Server struct {
 func Start(tb testing.TB, dir string, port int, env ...string) *Server {
 	tb.Helper()
 	if port == 0 {
-		port = freePort(tb)
+		port = freeport.Port(tb)
 	}
 	s := &Server{port: port}
 	s.Server = server.Start(tb, server.Options{
@@ -51,17 +52,6 @@ func Start(tb testing.TB, dir string, port int, env ...string) *Server {
 		Ready: s.ready,
 	})
 	return s
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // Endpoint returns the server's URL.

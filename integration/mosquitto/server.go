@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"sluice/integration/debian"
-	"sluice/integration/mqtttest"
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -41,7 +41,7 @@ func Start(tb testing.TB) *Broker {
 	tb.Helper()
 	debian.Need(tb, "test -x "+program, "mosquitto")
 	dir := tb.TempDir()
-	b := &Broker{port: mqtttest.FreePort(tb), sockets: mqtttest.FreePort(tb)}
+	b := &Broker{port: freeport.Port(tb), sockets: freeport.Port(tb)}
 	passwords := filepath.Join(dir, "passwords")
 	write(tb, passwords, "")
 	for _, user := range []string{User, Reader} {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -116,7 +117,7 @@ func (s *Server) iam(tb testing.TB, action string, pairs ...string) []byte {
 
 func start(tb testing.TB) *Server {
 	tb.Helper()
-	port := freePort(tb)
+	port := strconv.Itoa(freeport.Port(tb))
 	endpoint := "http://" + net.JoinHostPort("127.0.0.1", port)
 	return &Server{Endpoint: endpoint, Server: server.Start(tb, server.Options{
 		Name:    "Moto",
@@ -170,14 +171,4 @@ func python(tb testing.TB) string {
 		}
 	}
 	return interpreter
-}
-
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }

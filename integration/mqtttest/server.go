@@ -3,13 +3,13 @@
 package mqtttest
 
 import (
-	"context"
-	"net"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"sluice/integration/freeport"
 )
 
 // Patience is how long the other side waits before it fails the test.
@@ -26,7 +26,7 @@ type Server struct {
 // Serve starts a server, which ends with the test. Change may be nil.
 func Serve(tb testing.TB, change func(*server.Options)) *Server {
 	tb.Helper()
-	s := &Server{port: FreePort(tb)}
+	s := &Server{port: freeport.Port(tb)}
 	s.options = server.Options{
 		ServerName: "mqtt", Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true, StoreDir: tb.TempDir(),
 		MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: s.port},
@@ -37,18 +37,6 @@ func Serve(tb testing.TB, change func(*server.Options)) *Server {
 	s.start(tb)
 	tb.Cleanup(s.stop)
 	return s
-}
-
-// FreePort returns a port of 127.0.0.1 that nobody listens on.
-func FreePort(tb testing.TB) int {
-	tb.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) start(tb testing.TB) {

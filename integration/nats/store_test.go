@@ -22,7 +22,7 @@ import (
 	"sluice/config"
 	"sluice/event"
 	"sluice/integration/adapters"
-	"sluice/integration/harness"
+	"sluice/integration/freeport"
 	"sluice/integration/nats"
 	"sluice/integration/server"
 	"sluice/sinks"
@@ -62,7 +62,7 @@ const mostBytes = 64 << 10
 
 func store(tb testing.TB) sinktest.Store {
 	tb.Helper()
-	address := harness.FreeAddress(tb)
+	address := freeport.Address(tb)
 	url := "nats://" + address
 	s := server.Start(tb, server.Options{
 		Name: "NATS", Command: []string{os.Args[0]},

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/integration/freeport"
 )
 
 const (
@@ -79,7 +80,7 @@ func Start(tb testing.TB) *Cluster {
 		}
 	})
 	const servers = 3
-	ports := freePorts(tb, 2*servers)
+	ports := freeport.Ports(tb, 2*servers)
 	routes := make([]string, servers)
 	for n := range servers {
 		routes[n] = fmt.Sprintf("%q", "nats-route://127.0.0.1:"+ports[servers+n])
@@ -90,20 +91,6 @@ func Start(tb testing.TB) *Cluster {
 	}
 	c.Ready()
 	return c
-}
-
-func freePorts(tb testing.TB, n int) []string {
-	tb.Helper()
-	ports := make([]string, n)
-	for i := range ports {
-		listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		_, ports[i], _ = net.SplitHostPort(listener.Addr().String())
-	}
-	return ports
 }
 
 func (c *Cluster) add(name, port, route string, routes []string) {

@@ -21,7 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/integration/debian"
-	"sluice/integration/harness"
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -56,7 +56,7 @@ func Start(tb testing.TB, settings ...string) *Server {
 	give(tb, dir)
 	cluster := filepath.Join(dir, "cluster")
 	initialize(tb, bin, dir, cluster)
-	s := &Server{Address: harness.FreeAddress(tb), pid: func() int { return postmaster(cluster) }}
+	s := &Server{Address: freeport.Address(tb), pid: func() int { return postmaster(cluster) }}
 	host, port, err := net.SplitHostPort(s.Address)
 	if err != nil {
 		tb.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 
 	"sluice/integration/debian"
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -47,10 +48,10 @@ const within = time.Minute
 type Broker struct {
 	server *server.Server
 	dir    string
-	port   int
+	port   string
 	env    []string
 	// tlsPort is where it speaks TLS.
-	tlsPort int
+	tlsPort string
 }
 
 // Start starts a node that ends with the test. It keeps its data over restarts.
@@ -58,11 +59,11 @@ func Start(tb testing.TB) *Broker {
 	tb.Helper()
 	debian.Need(tb, "test -x "+programs+"rabbitmq-server", "rabbitmq-server")
 	dir := tb.TempDir()
-	ports := freePorts(tb, 4)
+	ports := freeport.Ports(tb, 4)
 	b := &Broker{dir: dir, port: ports[0], tlsPort: ports[3], env: []string{
 		"HOME=" + dir, // of the cookie
-		"RABBITMQ_NODENAME=sluice" + strconv.Itoa(ports[0]) + "@localhost", "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[1]),
-		"ERL_EPMD_PORT=" + strconv.Itoa(ports[2]), "ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODENAME=sluice" + ports[0] + "@localhost", "RABBITMQ_DIST_PORT=" + ports[1],
+		"ERL_EPMD_PORT=" + ports[2], "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ADVANCED_CONFIG_FILE=" + filepath.Join(dir, "advanced.config"),
 		"RABBITMQ_CONF_ENV_FILE=" + filepath.Join(dir, "none"),
 		"RABBITMQ_MNESIA_BASE=" + dir, "RABBITMQ_LOGS=-", "RABBITMQ_LOG_BASE=" + dir,
@@ -75,7 +76,7 @@ func Start(tb testing.TB) *Broker {
 	// The nodes of a machine find each other by a daemon, which a node would start
 	// and leave behind.
 	server.Start(tb, server.Options{
-		Name: "epmd", Command: []string{"epmd", "-port", strconv.Itoa(ports[2]), "-address", "127.0.0.1"},
+		Name: "epmd", Command: []string{"epmd", "-port", ports[2], "-address", "127.0.0.1"},
 		Ready: func(ctx context.Context) error { return reach(ctx, ports[2]) },
 	})
 	b.server = server.Start(tb, server.Options{
@@ -133,7 +134,7 @@ default_user = %s
 default_pass = %s
 loopback_users = none
 max_message_size = %d
-listeners.ssl.1 = 127.0.0.1:%d
+listeners.ssl.1 = 127.0.0.1:%s
 ssl_options.certfile = %s
 ssl_options.keyfile = %s
 disk_free_limit.absolute = 50MB
@@ -147,13 +148,13 @@ log.console.level = error
 	}
 }
 
-func (b *Broker) address() string { return "127.0.0.1:" + strconv.Itoa(b.port) }
+func (b *Broker) address() string { return "127.0.0.1:" + b.port }
 
 // URL is that of the broker, without a user and a virtual host.
 func (b *Broker) URL() string { return "amqp://" + b.address() }
 
 // TLS is the URL for TLS, without a user and a virtual host.
-func (b *Broker) TLS() string { return "amqps://127.0.0.1:" + strconv.Itoa(b.tlsPort) }
+func (b *Broker) TLS() string { return "amqps://127.0.0.1:" + b.tlsPort }
 
 // Certificate is the file with the broker's certificate, which is its own authority.
 func (b *Broker) Certificate() string { return filepath.Join(b.dir, "certificate.pem") }
@@ -172,27 +173,13 @@ func (b *Broker) ready(ctx context.Context) error {
 	return connection.Close()
 }
 
-func reach(ctx context.Context, port int) error {
+func reach(ctx context.Context, port string) error {
 	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
+	c, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+port)
 	if err != nil {
 		return err
 	}
 	return c.Close()
-}
-
-func freePorts(tb testing.TB, n int) []int {
-	tb.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports
 }
 
 // Control runs rabbitmqctl.

@@ -11,7 +11,7 @@ import (
 	client "github.com/redis/go-redis/v9"
 
 	"sluice/integration/debian"
-	"sluice/integration/harness"
+	"sluice/integration/freeport"
 	"sluice/integration/server"
 )
 
@@ -29,7 +29,7 @@ type Server struct {
 func Start(tb testing.TB, arguments ...string) *Server {
 	tb.Helper()
 	debian.Need(tb, "redis-server --version", "redis-server")
-	s := &Server{Address: harness.FreeAddress(tb)}
+	s := &Server{Address: freeport.Address(tb)}
 	_, port, err := net.SplitHostPort(s.Address)
 	if err != nil {
 		tb.Fatal(err)

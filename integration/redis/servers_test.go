@@ -13,7 +13,7 @@ import (
 	client "github.com/redis/go-redis/v9"
 
 	"sluice/config"
-	"sluice/integration/harness"
+	"sluice/integration/freeport"
 	"sluice/integration/redis"
 	"sluice/integration/server"
 	sinkredis "sluice/sinks/redis"
@@ -83,7 +83,7 @@ func TestSentinel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := harness.FreeAddress(t)
+	address := freeport.Address(t)
 	_, own, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

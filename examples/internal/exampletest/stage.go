@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/integration/freeport"
 )
 
 // patience is how long a step may take: building sluice is one of them.
@@ -61,7 +62,7 @@ func Raise(t *testing.T, environment ...string) *Stage {
 		t.Fatalf("building the example: %v\n%s", err, out)
 	}
 	s.binary = filepath.Join(data, "sluice")
-	ports := freePorts(t, 4)
+	ports := freeport.Ports(t, 4)
 	s.Bucket, s.Worker, s.Admin, s.Ingest = local(ports[0]), local(ports[1]), local(ports[2]), local(ports[3])
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	command := exec.CommandContext(ctx, program)
@@ -88,22 +89,6 @@ func Raise(t *testing.T, environment ...string) *Stage {
 }
 
 func local(port string) string { return "http://127.0.0.1:" + port }
-
-// freePorts returns ports that nobody listens on at the moment.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		_, port, _ := net.SplitHostPort(listener.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
-}
 
 // Await waits until the example has shown a text.
 func (s *Stage) Await(text string) {

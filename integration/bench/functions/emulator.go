@@ -18,6 +18,7 @@ import (
 	"sluice/functions"
 	"sluice/functions/invokeapi"
 	"sluice/functions/runtimes"
+	"sluice/integration/freeport"
 )
 
 // The emulator that is measured.
@@ -115,11 +116,9 @@ func (b *bench) emulator(ctx context.Context, program runtimes.Program, f func(u
 	if err != nil {
 		return err
 	}
-	var addresses [2]string
-	for i := range addresses {
-		if addresses[i], err = freeAddress(ctx); err != nil {
-			return err
-		}
+	addresses, err := freeport.Addresses(2)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, binary, append([]string{
@@ -157,15 +156,6 @@ func listens(ctx context.Context, address string) error {
 			return fmt.Errorf("the emulator does not listen: %w", err)
 		}
 	}
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // buildEmulator returns the path of the emulator, which is built once and kept
