@@ -20,17 +20,24 @@ func newLink(c *Config, env sinks.Env) (*link.Link[*mqttconn.Conn], error) {
 	if err != nil {
 		return nil, err
 	}
-	o.ClientID = cmp.Or(o.ClientID, "sluice"+rand.Text()[:17]) // 23 letters and digits, which every server takes
 	o.CleanStart, o.MaxPacket = true, mostAnswer
 	o.Dial = c.Egress.Guard(env.Egress).Dialer(0).DialContext
 	return link.New(func(ctx context.Context) (*mqttconn.Conn, error) {
-		conn, err := mqttconn.Connect(ctx, o)
+		as := o
+		as.ClientID = cmp.Or(o.ClientID, clientID())
+		conn, err := mqttconn.Connect(ctx, as)
 		if err != nil {
-			return nil, connectError(c.Explain(err, o.ClientID))
+			return nil, connectError(c.Explain(err, as.ClientID))
 		}
 		return conn, nil
 	}), nil
 }
+
+// clientID makes the client id of one connection: 23 letters and digits, which every
+// server takes. None is used again, since nats-server keeps messages of QoS 2 that
+// were not released (PUBREL) when a connection broke, through a clean session
+// too, and takes one of them for the new message that has its identifier.
+func clientID() string { return "sluice" + rand.Text()[:17] }
 
 // connectError is that of a connection that was not made.
 func connectError(err error) error {

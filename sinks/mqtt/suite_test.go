@@ -20,6 +20,7 @@ func TestSuite(t *testing.T) {
 		tb.Helper()
 		s := mqtttest.Serve(tb, nil)
 		st := mqtttest.Store(tb, mqtttest.As{URL: s.URL(), Version: mqttconn.V311}, 2)
+		st.Restart = s.Restart
 		secured := mqtttest.Serve(tb, func(o *server.Options) { o.Username, o.Password = "sluice", "secret" })
 		st.Wrong = []sinktest.Wrong{
 			{Name: "wrong password", Want: "not authorized", Sink: mqtttest.Sink(mqtttest.As{URL: secured.URL(), Version: mqttconn.V311, User: "sluice", Password: "wrong"}, 1)},
