@@ -24,7 +24,7 @@ import (
 type Example struct {
 	// Name is its folder below examples, which has a sluice.yaml.
 	Name string
-	// Worker takes what sluice delivers, at $WORKER_PORT (7070); nil where sluice
+	// Worker takes what sluice delivers, at the example's Address; nil where sluice
 	// runs the workers itself.
 	Worker http.Handler
 	// Run takes the place of Worker where that is no HTTP server: it runs at the
@@ -46,11 +46,25 @@ type Place struct {
 	Ingest, Worker, Bucket string
 }
 
-// Main runs the example until it is interrupted, and ends the program.
+// Address is where the worker is: $WORKER_HOST and $WORKER_PORT, or 127.0.0.1:7070.
+func (e *Example) Address() string {
+	return net.JoinHostPort(env("WORKER_HOST", "127.0.0.1"), env("WORKER_PORT", "7070"))
+}
+
+// Main runs the example until it is interrupted, and ends the program. With the
+// argument "alone" it runs no sluice, which docker-compose.yml has elsewhere.
 func (e *Example) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := e.run(ctx)
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 0:
+		err = e.run(ctx)
+	case len(args) == 1 && args[0] == "alone":
+		err = e.work(ctx, env("DATA", "data"), func() { fmt.Println(e.Name+" is ready at", e.Address()) })
+	default:
+		err = fmt.Errorf("found %q: say alone, to run it without sluice, or nothing", args)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, e.Name+":", err)
@@ -88,16 +102,15 @@ func (e *Example) run(ctx context.Context) error {
 
 // work runs the worker until ctx ends.
 func (e *Example) work(ctx context.Context, data string, ready func()) error {
-	address := "127.0.0.1:" + env("WORKER_PORT", "7070")
 	switch {
 	case e.Run != nil:
-		return e.Run(ctx, address, data, ready)
+		return e.Run(ctx, e.Address(), data, ready)
 	case e.Worker == nil:
 		ready()
 		<-ctx.Done()
 		return nil
 	}
-	return serve(ctx, address, e.Worker, ready)
+	return serve(ctx, e.Address(), e.Worker, ready)
 }
 
 // folder finds the example's folder from wherever in the module it is run.
