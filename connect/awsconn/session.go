@@ -151,7 +151,9 @@ func newTransport(section *config.AWS, o Options) (*http.Transport, error) {
 // errLarge is the error of an answer over the bound.
 var errLarge = errors.New("the answer is larger than any of the service: what answers there may be something else")
 
-// A limited transport bounds the answers.
+// A limited transport bounds the answers, and sends bodies by their Read alone: the
+// clients close a body as soon as the answer begins, and its WriteTo then fails with
+// io.EOF, for which the connection would be closed while the answer is read.
 type limited struct {
 	base http.RoundTripper
 	most int64
@@ -159,6 +161,10 @@ type limited struct {
 
 // RoundTrip implements http.RoundTripper.
 func (l *limited) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Body != nil && request.Body != http.NoBody {
+		request = request.WithContext(request.Context()) // a copy
+		request.Body = struct{ io.ReadCloser }{request.Body}
+	}
 	response, err := l.base.RoundTrip(request)
 	if err == nil {
 		response.Body = &limitedBody{ReadCloser: response.Body, left: l.most}

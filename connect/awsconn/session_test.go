@@ -224,3 +224,33 @@ func TestRedirect(t *testing.T) {
 		t.Errorf("got %v, and %d requests where it leads", err, other.asked.Load())
 	}
 }
+
+// A body fails when it is written by WriteTo, as those of the clients do that are
+// closed meanwhile.
+type body struct{ io.Reader }
+
+func (body) WriteTo(io.Writer) (int64, error) { return 0, io.EOF }
+func (body) Close() error                     { return nil }
+
+// TestBodiesAreRead: a client that closes a request's body while the answer begins
+// costs neither the answer nor the connection.
+func TestBodiesAreRead(t *testing.T) {
+	s := newServer(t, http.StatusOK, "{}")
+	session, err := awsconn.New(section(s.URL), awsconn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, body{strings.NewReader("text")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.ContentLength = 4
+	response, err := session.Config.HTTPClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
