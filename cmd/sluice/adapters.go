@@ -13,6 +13,7 @@ import (
 	sinkfunction "sluice/sinks/function"
 	sinkhttp "sluice/sinks/http"
 	sinkkafka "sluice/sinks/kafka"
+	sinkkinesis "sluice/sinks/kinesis"
 	sinklambda "sluice/sinks/lambda"
 	sinkmqtt "sluice/sinks/mqtt"
 	sinknats "sluice/sinks/nats"
@@ -63,6 +64,7 @@ func sinkAdapters() []sinks.Adapter {
 		sinkfile.Adapter(),
 		sinkhttp.Adapter(),
 		sinkkafka.Adapter(),
+		sinkkinesis.Adapter(),
 		sinklambda.Adapter(),
 		sinkmqtt.Adapter(),
 		sinknats.Adapter(),

@@ -108,11 +108,14 @@ func Code(err error) string {
 
 // Throttled tells whether the service has refused for having been asked too often.
 func Throttled(err error) bool {
-	code := Code(err)
-	if _, known := retry.DefaultThrottleErrorCodes[code]; known || strings.HasSuffix(code, "Throttled") {
-		return true
-	}
-	return slices.Contains([]string{"KMSThrottlingException", "KmsThrottled"}, code) || status(err) == http.StatusTooManyRequests
+	return ThrottleCode(Code(err)) || status(err) == http.StatusTooManyRequests
+}
+
+// ThrottleCode tells whether a service's code, of an answer or of one entry of it,
+// says that it was asked too often.
+func ThrottleCode(code string) bool {
+	_, known := retry.DefaultThrottleErrorCodes[code]
+	return known || strings.Contains(code, "Throttl")
 }
 
 func status(err error) int {

@@ -5,7 +5,7 @@ package kinesis_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"sluice/integration/adapters"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { adapters.Main(m) }

@@ -35,6 +35,10 @@ type Batch[T any] struct {
 	// Send makes one request. It returns what has become of entries by their place
 	// in it, or the error of the client for all.
 	Send func(ctx context.Context, entries []Entry[T]) (failed map[int]error, err error)
+	// Refused tells whether the error of a request says that one of its entries is
+	// what the service never takes, and that it has taken none; nil where entries
+	// are told one by one.
+	Refused func(err error) bool
 }
 
 // Deliver sends an attempt.
@@ -42,7 +46,7 @@ func (b *Batch[T]) Deliver(ctx context.Context, a sinks.Attempt) (sinks.Response
 	if err := ctx.Err(); err != nil {
 		return sinks.Response{}, err
 	}
-	t := &tally{failed: map[int]error{}, behind: map[string]bool{}}
+	t := &tally{failed: map[int]error{}, behind: map[string]error{}}
 	entries := make([]Entry[T], 0, len(a.Deliveries))
 	for i := range a.Deliveries {
 		e, err := b.Make(ctx, &a, &a.Deliveries[i])
@@ -76,15 +80,16 @@ func (l Limits) fit(n int, size func(int) int) int {
 }
 
 // request makes one request, or several where the service says that it is too
-// long: its limit may be lower than ours.
+// long, as its limit may be lower than ours, or that one of its entries is wrong,
+// until it is known which one that is.
 func (b *Batch[T]) request(ctx context.Context, t *tally, entries []Entry[T]) {
 	ready := make([]Entry[T], 0, len(entries))
 	for _, e := range entries {
 		switch {
 		case t.ended != nil:
 			t.failed[e.Index] = t.ended
-		case e.Group != "" && t.behind[e.Group]:
-			t.failed[e.Index] = errBehind
+		case e.Group != "" && t.behind[e.Group] != nil:
+			t.failed[e.Index] = t.behind[e.Group]
 		default:
 			ready = append(ready, e)
 		}
@@ -99,10 +104,10 @@ func (b *Batch[T]) request(ctx context.Context, t *tally, entries []Entry[T]) {
 		for i, problem := range failed {
 			t.fail(ready[i].Index, ready[i].Group, problem)
 		}
-	case TooLong(err) && len(ready) > 1:
+	case b.divides(err) && len(ready) > 1:
 		b.request(ctx, t, ready[:len(ready)/2])
 		b.request(ctx, t, ready[len(ready)/2:])
-	case TooLong(err):
+	case b.divides(err):
 		t.fail(ready[0].Index, ready[0].Group, sinks.Permanent(Verdict(ctx, err)))
 	default:
 		t.ended = Verdict(ctx, err)
@@ -112,20 +117,29 @@ func (b *Batch[T]) request(ctx context.Context, t *tally, entries []Entry[T]) {
 	}
 }
 
+// divides tells whether a request is to be made again in halves.
+func (b *Batch[T]) divides(err error) bool {
+	return TooLong(err) || (b.Refused != nil && b.Refused(err))
+}
+
 var errBehind = errors.New("not sent: an earlier one of its group has failed")
 
 // A tally is what has become of the deliveries of an attempt.
 type tally struct {
 	failed map[int]error
-	behind map[string]bool // the groups in which something has failed
-	ended  error           // of a request as a whole; nothing more is sent then
-	sent   bool            // a request was answered
+	behind map[string]error // why no more of a group is sent, in which something has failed
+	ended  error            // of a request as a whole; nothing more is sent then
+	sent   bool             // a request was answered
 }
 
 func (t *tally) fail(index int, group string, err error) {
 	t.failed[index] = err
-	if group != "" && !sinks.IsPermanent(err) {
-		t.behind[group] = true
+	if group == "" || sinks.IsPermanent(err) {
+		return
+	}
+	t.behind[group] = errBehind
+	if _, ok := errors.AsType[*sinks.ThrottledError](err); ok {
+		t.behind[group] = &sinks.ThrottledError{Err: errBehind}
 	}
 }
 

@@ -51,7 +51,7 @@ func EntryError(code, message string, permanent ...string) error {
 	if slices.Contains(permanent, code) {
 		return sinks.Permanent(err)
 	}
-	if strings.Contains(code, "Throttl") {
+	if awsconn.ThrottleCode(code) {
 		return &sinks.ThrottledError{Err: err}
 	}
 	return err
