@@ -46,16 +46,7 @@ func TestSource(t *testing.T) {
 				without["server restart"] = repeat
 			}
 			sourcetest.Exercise(t, sourcetest.Fixture{
-				Name: test.name, Without: without,
-				// Of QoS 2 each becomes one event. Mosquitto itself, when it is stopped with
-				// acknowledgements on their way, may send again what it has released.
-				Kill: func(t *testing.T, u sourcetest.Upstream) {
-					t.Helper()
-					if test.qos == 2 {
-						u.Restart, u.Exact = nil, true
-					}
-					adapters.KillSource(t, u)
-				},
+				Name: test.name, Without: without, Kill: adapters.KillSource,
 				Start: func(tb testing.TB) sourcetest.Upstream {
 					tb.Helper()
 					b := mosquitto.Start(tb)
@@ -77,7 +68,7 @@ func upstream(tb testing.TB, b *mosquitto.Broker, as mqtttest.As, qos int) sourc
 	mqtttest.Subscribe(tb, source, "sensors/#", byte(qos))
 	u := mqtttest.Upstream(tb, as, byte(qos))
 	u.Section = fmt.Sprintf(`mqtt: {url: "%s", version: "%s", user: "%s", password: "%s", client_id: source, topics: ["sensors/#"], qos: %d}`, as.URL, as.Version, as.User, as.Password, qos)
-	u.Restart = b.Restart
+	u.Restart, u.Exact = b.Restart, qos == 2
 	u.Source = func(tb testing.TB) sources.Source {
 		tb.Helper()
 		return build(tb, sourcetest.Env("sensors", nil), source, qos)
@@ -172,7 +163,7 @@ func BenchmarkSource(b *testing.B) {
 		b.Run(fmt.Sprintf("QoS %d", qos), func(b *testing.B) {
 			adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream {
 				tb.Helper()
-				m := mosquitto.Start(tb)
+				m := mosquitto.Start(tb, mosquitto.SavedAtStop)
 				return upstream(tb, m, mqtttest.As{URL: m.URL(), Version: mqttconn.V5, User: mosquitto.User, Password: mosquitto.Password}, qos)
 			})
 		})
@@ -185,7 +176,7 @@ func BenchmarkSink(b *testing.B) {
 		b.Run(fmt.Sprintf("QoS %d", qos), func(b *testing.B) {
 			adapters.BenchSink(b, func(tb testing.TB) sinktest.Store {
 				tb.Helper()
-				m := mosquitto.Start(tb)
+				m := mosquitto.Start(tb, mosquitto.SavedAtStop)
 				return store(tb, m, mqtttest.As{URL: m.URL(), Version: mqttconn.V5, User: mosquitto.User, Password: mosquitto.Password}, qos)
 			})
 		})

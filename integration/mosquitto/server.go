@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"sluice/integration/debian"
@@ -35,9 +36,15 @@ type Broker struct {
 	sockets int
 }
 
+// SavedAtStop has a broker write what it keeps when it is stopped, and not with each
+// change: all of it, each time, which costs more than what benchmarks are to show.
+const SavedAtStop = "autosave_on_changes false\nautosave_interval 0"
+
 // Start starts a broker that ends with the test. It writes what it keeps with each
-// change.
-func Start(tb testing.TB) *Broker {
+// change, and takes up all QoS 2 where it was when it starts again, for which
+// max_inflight_messages has to be more than are on their way. Settings are further
+// lines of its configuration; of two the later one holds.
+func Start(tb testing.TB, settings ...string) *Broker {
 	tb.Helper()
 	debian.Need(tb, "test -x "+program, "mosquitto")
 	dir := tb.TempDir()
@@ -61,10 +68,12 @@ persistence_location %s/
 autosave_on_changes true
 autosave_interval 1
 max_queued_messages 0
+max_inflight_messages 65534
 message_size_limit 1048576
 log_dest stderr
 user root
-`, b.port, b.sockets, passwords, filepath.Join(dir, "acl"), dir))
+%s
+`, b.port, b.sockets, passwords, filepath.Join(dir, "acl"), dir, strings.Join(settings, "\n")))
 	b.server = server.Start(tb, server.Options{
 		Name: "Mosquitto", Command: []string{program, "-c", filepath.Join(dir, "mosquitto.conf")}, Dir: dir,
 		Ready: func(ctx context.Context) error { return errors.Join(reach(ctx, b.port), reach(ctx, b.sockets)) },
