@@ -25,6 +25,7 @@ import (
 	"sluice/sources"
 	sourceamqp "sluice/sources/amqp"
 	sourcecron "sluice/sources/cron"
+	sourcedynamodb "sluice/sources/dynamodb"
 	sourcefile "sluice/sources/file"
 	sourcehttp "sluice/sources/http"
 	sourcekafka "sluice/sources/kafka"
@@ -43,6 +44,7 @@ func sourceAdapters() []sources.Adapter {
 	return []sources.Adapter{
 		sourceamqp.Adapter(),
 		sourcecron.Adapter(sourcecron.NewScheduler(time.Now)),
+		sourcedynamodb.Adapter(),
 		sourcefile.Adapter(),
 		sourcehttp.Adapter(),
 		sourcekafka.Adapter(),

@@ -34,6 +34,8 @@ func TestMoto(t *testing.T) {
 		{"held while publish fails", testHeldWhilePublishFails},
 		{"sinks", testSinks},
 		{"from sink to source", testBetween},
+		{"dynamodb", testTable},
+		{"what a change becomes", testWhatAChangeBecomes},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, b) })
 	}
@@ -75,6 +77,7 @@ func BenchmarkSource(b *testing.B) {
 	b.Run("sqs", func(b *testing.B) {
 		adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return bench.upstream(tb, "", message) })
 	})
+	b.Run("dynamodb", func(b *testing.B) { adapters.BenchSource(b, bench.tableUpstream) })
 }
 
 // BenchmarkSink measures Moto as much as sluice, too.

@@ -74,6 +74,14 @@ func (c *cursor) position(start From, since time.Time) Position {
 	return Position{From: After, Sequence: c.Sequence}
 }
 
+// behind says up to where a shard was read.
+func (c *cursor) behind() string {
+	if c.Sequence == "" {
+		return "from the beginning on"
+	}
+	return fmt.Sprintf("behind %s, which was read at %s", c.Sequence, time.UnixMilli(c.AsOf).UTC().Format(time.RFC3339))
+}
+
 func encode(value any) ([]byte, error) {
 	data, err := cbor.Marshal(value)
 	if err != nil {

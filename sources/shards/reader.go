@@ -229,13 +229,13 @@ func (r *reader) gone(ctx context.Context, err error) (over bool, fatal error) {
 // lost goes on with the oldest record that is there, or waits until ctx ends.
 func (r *reader) lost(ctx context.Context, cause error) {
 	if r.options.Lost != Continue {
-		r.health.set(r.known.ID, fmt.Errorf("records are lost, and the shard waits: %w: write on_lost: continue to go on with the oldest that is there", cause))
+		r.health.set(r.known.ID, fmt.Errorf("records are lost %s, and the shard waits: %w: write on_lost: continue to go on with the oldest that is there", r.cursor.behind(), cause))
 		<-ctx.Done()
 		return
 	}
 	r.options.Logger.Error("records are lost: going on with the oldest that is there",
 		slog.String("shard", r.known.ID), slog.String("after", r.cursor.Sequence), slog.String("reason", cause.Error()))
-	r.health.set(r.known.ID, fmt.Errorf("records are lost (on_lost: continue): %w", cause))
+	r.health.set(r.known.ID, fmt.Errorf("records are lost %s (on_lost: continue): %w", r.cursor.behind(), cause))
 	r.known.Start, r.oldest, r.lostAt = Horizon, time.Time{}, time.Now()
 	r.cursor.Sequence, r.cursor.Skip, r.cursor.AsOf = "", 0, r.options.Now().UnixMilli()
 }
