@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 
-# Three images: sluice (the last target, and so the default), and for the
-# development stack of docker-compose.yml a MinIO and the example's parts.
+# The image of sluice (the last target, and so the default), and for the development
+# stack of docker-compose.yml a MinIO, the parts of the examples, and a sluice with
+# what their functions need.
 # A test runs the go commands below, and the programs as the stack does.
 
 FROM golang:1.26.8-bookworm AS build
@@ -9,7 +10,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -o /out/ ./cmd/sluice ./examples/stack
+RUN CGO_ENABLED=0 go build -trimpath -o /out/ ./cmd/sluice ./examples/stack ./examples/rabbitmq ./examples/sensors ./examples/sensors/alarm
 RUN mkdir /out/data
 
 # The version that the tests run against. MinIO publishes its source, and no
@@ -28,9 +29,17 @@ VOLUME ["/data", "/queue"]
 ENTRYPOINT ["/minio"]
 
 FROM scratch AS stack
-COPY --from=build /out/stack /stack
+COPY --from=build /out/stack /out/rabbitmq /out/sensors /
 USER 65532:65532
 ENTRYPOINT ["/stack"]
+
+# Functions of Python, and one of Go that is built here.
+FROM python:3.13.7-slim-bookworm AS functions
+COPY --from=build /out/sluice /out/alarm /
+COPY --from=build --chown=65532:65532 /out/data /data
+USER 65532:65532
+VOLUME ["/data"]
+ENTRYPOINT ["/sluice"]
 
 # A static binary alone: no shell, no other program, not root. The file is
 # expected at /etc/sluice/sluice.yaml; with bus.dir /data is the place for events.

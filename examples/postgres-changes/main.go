@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"strings"
 
@@ -26,10 +27,9 @@ func main() {
 func url(address string) string { return "postgres://shop:example@" + address + "/postgres" }
 
 // tables are what a shop has, and what the sink writes.
-const tables = `
-CREATE TABLE IF NOT EXISTS orders (id bigint PRIMARY KEY, customer text NOT NULL, total numeric(12,2) NOT NULL, state text NOT NULL DEFAULT 'new');
-CREATE TABLE IF NOT EXISTS history (delivery text PRIMARY KEY, at timestamptz, what text, order_id bigint, change jsonb);
-INSERT INTO orders VALUES (1, 'Ada', 12.50) ON CONFLICT DO NOTHING;`
+//
+//go:embed tables.sql
+var tables string
 
 // run runs the server until ctx ends.
 func run(ctx context.Context, address, folder string, ready func()) error {

@@ -18,6 +18,9 @@ import (
 	"sluice/integration/minio"
 )
 
+// pinned is how an image with an exact version ends; PostgreSQL's have two numbers.
+var pinned = regexp.MustCompile(`:(\d+\.\d+\.\d+(-[a-z]+)*|17\.\d+)$`)
+
 // TestTheStackIsPinnedAndClosed reads what cannot be run without an engine.
 func TestTheStackIsPinnedAndClosed(t *testing.T) {
 	project, text := load(t), dockerfile(t)
@@ -25,13 +28,14 @@ func TestTheStackIsPinnedAndClosed(t *testing.T) {
 		if service.Build != nil && !regexp.MustCompile(`(?m)^FROM \S+ AS `+service.Build.Target+`$`).MatchString(text) {
 			t.Errorf("%s: the Dockerfile has no target %q", name, service.Build.Target)
 		}
-		if service.Build == nil && !regexp.MustCompile(`:\d+\.\d+\.\d+`).MatchString(service.Image) {
+		if service.Build == nil && !pinned.MatchString(service.Image) {
 			t.Errorf("%s: the image %q has no pinned version", name, service.Image)
 		}
 		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s: its root is to be read-only, and its rights dropped", name)
 		}
-		if service.HealthCheck == nil && name != "setup" {
+		// What ends has ended well, and nobody waits for the sensors.
+		if service.HealthCheck == nil && service.Restart != "on-failure" && name != "sensors" {
 			t.Errorf("%s has no health check", name)
 		}
 		for _, port := range service.Ports {
@@ -44,6 +48,9 @@ func TestTheStackIsPinnedAndClosed(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+	for _, profile := range []string{"", "rabbitmq", "kafka", "postgres", "mqtt"} {
+		loadProfile(t, profile) // what its services wait for is there
 	}
 	if order := project.Services["sluice"].DependsOn; order["setup"].Condition != "service_completed_successfully" || order["nats"].Condition != "service_healthy" {
 		t.Errorf("sluice waits for %v", order)
@@ -65,6 +72,11 @@ func TestTheImagesHaveTheTestedVersions(t *testing.T) {
 	if !strings.Contains(text, "go install github.com/minio/minio@"+minio.Version) {
 		t.Errorf("the Dockerfile builds another MinIO than %s", minio.Version)
 	}
+	for _, image := range regexp.MustCompile(`(?m)^FROM ([^\s:]+:\S+)`).FindAllStringSubmatch(text, -1) {
+		if !pinned.MatchString(image[1]) {
+			t.Errorf("the Dockerfile begins with %s, which is no exact version", image[1])
+		}
+	}
 	language := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(string(modules))
 	for _, image := range regexp.MustCompile(`(?m)^FROM golang:(\S+)`).FindAllStringSubmatch(text, -1) {
 		if !strings.HasPrefix(image[1], language[1]+".") {
@@ -76,35 +88,30 @@ func TestTheImagesHaveTheTestedVersions(t *testing.T) {
 	}
 }
 
-// TestTheStackRuns starts the whole stack and uploads files: each calls the
-// worker once, also those that come while sluice or the broker is away.
-func TestTheStackRuns(t *testing.T) {
-	s := newStack(t)
+// uploads starts the whole stack and uploads files: each calls the worker once, also
+// those that come while sluice or the broker is away.
+func uploads(s *stack) {
 	for _, name := range []string{"nats", "minio", "setup", "worker", "sluice"} {
 		s.up(name)
 	}
 	s.up("setup") // again does no harm
 	bucket := s.bucket()
 	for _, key := range []string{"cat.jpg", "notes.txt", "dog.jpg"} {
-		minio.Put(t, bucket, "photos", key, key)
+		minio.Put(s.t, bucket, "photos", key, key)
 	}
 	s.worked("cat.jpg", "dog.jpg")
 	s.accounted(3) // what the ledger knows is not repeated
 
 	s.kill("sluice")
-	minio.Put(t, bucket, "photos", "meanwhile.jpg", "meanwhile")
+	minio.Put(s.t, bucket, "photos", "meanwhile.jpg", "meanwhile")
 	s.up("sluice")
 	s.worked("cat.jpg", "dog.jpg", "meanwhile.jpg")
 
 	s.stop("nats")
-	minio.Put(t, bucket, "photos", "no-broker.jpg", "no broker")
+	minio.Put(s.t, bucket, "photos", "no-broker.jpg", "no broker")
 	s.up("nats")
 	s.worked("cat.jpg", "dog.jpg", "meanwhile.jpg", "no-broker.jpg")
-
 	s.accounted(5)
-	if out, err := s.sluice("test", "-c", "/etc/sluice/sluice.yaml"); err != nil {
-		t.Errorf("the file's own tests: %v\n%s", err, out)
-	}
 }
 
 // worked waits until the worker has seen uploads of these keys, and checks that
@@ -123,9 +130,16 @@ func (s *stack) worked(keys ...string) {
 // accounted waits until so many events are in the ledger, and none waits.
 func (s *stack) accounted(events int) {
 	s.t.Helper()
-	s.eventually("everything is accounted for", func() bool {
-		out, err := s.sluice("audit")
-		return err == nil && strings.Contains(out, fmt.Sprintf("\nconserved: %d events checked", events))
+	s.says("sluice", fmt.Sprintf("\nconserved: %d events checked", events), "audit")
+}
+
+// says waits until a command of sluice, in the environment of a service, succeeds and
+// prints what is wanted.
+func (s *stack) says(service, want string, args ...string) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("%s says %q to %q", service, want, args), func() bool {
+		out, err := s.exec(service, append([]string{"/sluice"}, args...)...)
+		return err == nil && strings.Contains(out, want)
 	})
 }
 
@@ -145,7 +159,7 @@ func (s *stack) eventually(what string, holds func() bool) {
 func (s *stack) bucket() *client.Client {
 	s.t.Helper()
 	variables := s.project.Services["setup"].Environment
-	c, err := client.New(s.ports.Replace("127.0.0.1:9000"), &client.Options{
+	c, err := client.New("127.0.0.1:"+s.port("9000"), &client.Options{
 		Creds: credentials.NewStaticV4(*variables["S3_KEY"], *variables["S3_SECRET"], ""), Region: "us-east-1",
 	})
 	if err != nil {

@@ -30,11 +30,13 @@ const (
 	patience = 2 * time.Minute
 )
 
-// load reads docker-compose.yml as docker does, with nothing set in the
-// environment.
-func load(t *testing.T) *types.Project {
+// load reads docker-compose.yml as docker does, with all profiles and with nothing
+// set in the environment.
+func load(t *testing.T) *types.Project { t.Helper(); return loadProfile(t, "*") }
+
+func loadProfile(t *testing.T, profile string) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithResolvedPaths(true))
+	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithResolvedPaths(true), cli.WithProfiles([]string{profile}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,8 @@ type stack struct {
 	project *types.Project
 	folder  string
 	bin     map[string]string // the first word of a command, and the program
-	ports   *strings.Replacer
+	ports   map[string]string // of the stack, and of this machine
+	address *regexp.Regexp    // a host and port of the stack
 	running map[string]*process
 }
 
@@ -94,14 +97,10 @@ func (o *output) String() string {
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	s := &stack{t: t, project: load(t), folder: t.TempDir(), running: map[string]*process{}}
+	s := &stack{t: t, project: load(t), folder: t.TempDir(), ports: map[string]string{}, running: map[string]*process{}}
+	hosts := strings.Join(s.project.ServiceNames(), "|")
+	s.address = regexp.MustCompile(`\b(` + hosts + `|0\.0\.0\.0|127\.0\.0\.1):(\d{4,5})\b`)
 	s.build()
-	s.place()
-	t.Cleanup(func() {
-		for name := range s.running {
-			s.kill(name)
-		}
-	})
 	return s
 }
 
@@ -115,9 +114,12 @@ func (s *stack) build() {
 	out := filepath.Join(s.folder, "out")
 	s.shell(strings.ReplaceAll(line[1], "/out/", out+"/"))
 	s.shell("CGO_ENABLED=0 go build -o " + filepath.Join(out, "nats-server") + " github.com/nats-io/nats-server/v2")
-	s.bin = map[string]string{
-		"nats-server": filepath.Join(out, "nats-server"), "/minio": minio.Build(s.t),
-		"/stack": filepath.Join(out, "stack"), "/sluice": filepath.Join(out, "sluice"),
+	s.bin = map[string]string{"nats-server": filepath.Join(out, "nats-server"), "/minio": minio.Build(s.t)}
+	for _, name := range []string{"sluice", "stack", "rabbitmq", "sensors", "alarm"} {
+		s.bin["/"+name] = filepath.Join(out, name)
+	}
+	for _, name := range []string{"/usr/sbin/mosquitto", "mosquitto_sub"} { // Debian's
+		s.bin[name] = name
 	}
 }
 
@@ -133,29 +135,20 @@ func (s *stack) shell(line string) {
 	}
 }
 
-var address = regexp.MustCompile(`(nats|minio|worker|sluice|0\.0\.0\.0|127\.0\.0\.1):(\d{4,5})`)
+// port returns the port of this machine that stands for one of the stack.
+func (s *stack) port(of string) string {
+	if s.ports[of] == "" {
+		s.ports[of] = strconv.Itoa(freeport.Port(s.t))
+	}
+	return s.ports[of]
+}
 
-// place gives each port of the stack a free one of this machine.
-func (s *stack) place() {
-	s.t.Helper()
-	text, err := s.project.MarshalYAML()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	conf, err := os.ReadFile(filepath.Join(root, "examples/stack/nats.conf"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	free := map[string]string{}
-	var pairs []string
-	for _, found := range address.FindAllStringSubmatch(string(text)+string(conf)+"\nworker:7070 127.0.0.1:4801", -1) {
-		port := found[2]
-		if free[port] == "" {
-			free[port] = strconv.Itoa(freeport.Port(s.t))
-		}
-		pairs = append(pairs, found[0], "127.0.0.1:"+free[port])
-	}
-	s.ports = strings.NewReplacer(pairs...)
+// here replaces the addresses of the stack in a text by such of this machine.
+func (s *stack) here(text string) string {
+	return s.address.ReplaceAllStringFunc(text, func(found string) string {
+		_, port, _ := strings.Cut(found, ":")
+		return "127.0.0.1:" + s.port(port)
+	})
 }
 
 // up starts a service as the stack would and waits until it is healthy, or, of
@@ -163,7 +156,7 @@ func (s *stack) place() {
 func (s *stack) up(name string) {
 	s.t.Helper()
 	service := s.project.Services[name]
-	p := s.start(name, &service)
+	p := s.start(name)
 	if service.HealthCheck == nil {
 		select {
 		case <-p.exited:
@@ -175,7 +168,7 @@ func (s *stack) up(name string) {
 		return
 	}
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		err := s.healthy(name, &service)
+		err := s.healthy(&service)
 		if err == nil {
 			return
 		}
@@ -194,7 +187,7 @@ func (s *stack) up(name string) {
 func (s *stack) words(service *types.ServiceConfig, command []string) []string {
 	words := make([]string, len(command))
 	for i, word := range command {
-		words[i] = s.ports.Replace(s.path(service, word))
+		words[i] = s.here(s.path(service, word))
 	}
 	return words
 }
@@ -206,7 +199,7 @@ func (s *stack) path(service *types.ServiceConfig, word string) string {
 		switch {
 		case word != volume.Target:
 		case volume.Type == types.VolumeTypeBind:
-			return s.moved(volume.Source)
+			return s.moved(service, &volume)
 		default:
 			return s.made(filepath.Join(s.folder, volume.Source))
 		}
@@ -228,44 +221,102 @@ func (s *stack) made(folder string) string {
 }
 
 // moved copies a mounted file with the addresses and folders of this machine.
-func (s *stack) moved(file string) string {
+func (s *stack) moved(service *types.ServiceConfig, file *types.ServiceVolumeConfig) string {
 	s.t.Helper()
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file.Source)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	here := filepath.Join(s.folder, filepath.Base(file))
-	store := s.made(filepath.Join(s.folder, "nats-data"))
-	moved := strings.ReplaceAll(s.ports.Replace(string(text)), `store_dir: "/data"`, fmt.Sprintf("store_dir: %q", store))
+	here := filepath.Join(s.folder, service.Name, file.Target)
+	s.made(filepath.Dir(here))
+	moved := s.here(string(text))
+	switch filepath.Base(file.Target) {
+	case "nats.conf":
+		moved = s.folders(service, moved, `store_dir: "`, `"`)
+	case "mosquitto.conf": // it may run as root here, and would else change its user
+		moved = s.folders(service, moved, "persistence_location ", "/\n") + "user root\n"
+		moved = strings.ReplaceAll(moved, "listener 1883 0.0.0.0", "listener "+s.port("1883")+" 127.0.0.1")
+	}
 	if err := os.WriteFile(here, []byte(moved), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	return here
 }
 
+// folders replaces the volumes of a service where they stand in a text between what
+// is given.
+func (s *stack) folders(service *types.ServiceConfig, text, before, after string) string {
+	s.t.Helper()
+	moved := text
+	for _, volume := range service.Volumes {
+		if volume.Type == types.VolumeTypeVolume {
+			moved = strings.ReplaceAll(moved, before+volume.Target+after, before+s.path(service, volume.Target)+after)
+		}
+	}
+	if moved == text {
+		s.t.Fatalf("%s: no volume is named in\n%s", service.Name, text)
+	}
+	return moved
+}
+
+// environment is what a service has, with what it names moved here. MINIO_CI_CD lets
+// MinIO use a folder of the system's disk.
 func (s *stack) environment(service *types.ServiceConfig) []string {
-	all := []string{"PATH=" + os.Getenv("PATH"), "MINIO_CI_CD=on"} // the latter lets MinIO use a folder of the system's disk
+	all := []string{
+		"PATH=" + os.Getenv("PATH"), "MINIO_CI_CD=on", "NO_COLOR=1",
+		"INGEST_PORT=" + s.port("4800"), "ADMIN_PORT=" + s.port("4801"), "SLUICE_SERVER=http://127.0.0.1:" + s.port("4801"),
+	}
 	for name, value := range service.Environment {
-		all = append(all, name+"="+s.ports.Replace(s.path(service, *value)))
+		all = append(all, name+"="+s.value(service, name, *value))
 	}
 	return all
 }
 
-// start runs the service's command. Images that are built here have their
+func (s *stack) value(service *types.ServiceConfig, name, value string) string {
+	switch {
+	case strings.HasSuffix(name, "_HOST"):
+		return "127.0.0.1"
+	case strings.HasSuffix(name, "_PORT"):
+		return s.port(value)
+	case s.bin[value] != "":
+		return s.bin[value]
+	}
+	return s.here(s.path(service, value))
+}
+
+// command returns what a service runs. Images that are built here have their
 // program as the entry point, which the Dockerfile names.
-func (s *stack) start(name string, service *types.ServiceConfig) *process {
+func (s *stack) command(service *types.ServiceConfig) []string {
 	s.t.Helper()
 	words := s.words(service, service.Command)
-	if service.Build != nil {
-		words = append([]string{"/" + service.Build.Target}, words...)
+	switch {
+	case service.Entrypoint != nil:
+		words = append(s.words(service, service.Entrypoint), words...)
+	case service.Build != nil:
+		entry := regexp.MustCompile(`(?s)AS ` + service.Build.Target + `\n.*?\nENTRYPOINT \["(.*?)"\]`).FindStringSubmatch(dockerfile(s.t))
+		words = append([]string{entry[1]}, words...)
 	}
 	program := s.bin[words[0]]
 	if program == "" {
-		s.t.Fatalf("%s runs %q, which the test does not know", name, words[0])
+		s.t.Fatalf("%s runs %q, which the test does not know", service.Name, words[0])
 	}
+	words[0] = program
+	return words
+}
+
+// start runs the service's command.
+func (s *stack) start(name string) *process {
+	s.t.Helper()
+	service := s.project.Services[name]
+	for i := range service.Volumes {
+		if service.Volumes[i].Type == types.VolumeTypeBind {
+			s.moved(&service, &service.Volumes[i])
+		}
+	}
+	words := s.command(&service)
 	p := &process{exited: make(chan struct{}), output: &output{}}
-	p.command = exec.Command(program, words[1:]...) //nolint:noctx // it is killed by the clean-up
-	p.command.Env = s.environment(service)
+	p.command = exec.Command(words[0], words[1:]...) //nolint:noctx // it is killed by killAll
+	p.command.Env = s.environment(&service)
 	p.command.Dir = s.folder
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -275,6 +326,12 @@ func (s *stack) start(name string, service *types.ServiceConfig) *process {
 	go func() { _ = p.command.Wait(); close(p.exited) }()
 	s.running[name] = p
 	return p
+}
+
+func (s *stack) killAll() {
+	for name := range s.running {
+		s.kill(name)
+	}
 }
 
 func (s *stack) kill(name string) { s.end(name, syscall.SIGKILL) }
@@ -288,7 +345,7 @@ func (s *stack) end(name string, how syscall.Signal) {
 }
 
 // healthy runs the service's health check.
-func (s *stack) healthy(name string, service *types.ServiceConfig) error {
+func (s *stack) healthy(service *types.ServiceConfig) error {
 	s.t.Helper()
 	test := service.HealthCheck.Test
 	words := s.words(service, test[1:])
@@ -297,9 +354,6 @@ func (s *stack) healthy(name string, service *types.ServiceConfig) error {
 	}
 	command := exec.CommandContext(s.t.Context(), s.bin[words[0]], words[1:]...)
 	command.Env = s.environment(service)
-	if name == "sluice" { // where its admin listener has gone
-		command.Env = append(command.Env, "SLUICE_SERVER="+s.ports.Replace("http://127.0.0.1:4801"))
-	}
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w: %s", words, err, out)
 	}
@@ -324,13 +378,13 @@ func (s *stack) get(url string) error {
 	return nil
 }
 
-// sluice runs a command in the service's environment, as docker compose exec
-// would.
-func (s *stack) sluice(args ...string) (string, error) {
+// exec runs a program in the environment of a service, as docker compose exec would.
+func (s *stack) exec(name string, words ...string) (string, error) {
 	s.t.Helper()
-	service := s.project.Services["sluice"]
-	command := exec.CommandContext(s.t.Context(), s.bin["/sluice"], s.words(&service, args)...)
-	command.Env = append(s.environment(&service), "SLUICE_SERVER="+s.ports.Replace("http://127.0.0.1:4801"), "NO_COLOR=1")
+	service := s.project.Services[name]
+	words = s.words(&service, words)
+	command := exec.CommandContext(s.t.Context(), s.bin[words[0]], words[1:]...)
+	command.Env = s.environment(&service)
 	out, err := command.CombinedOutput()
 	return string(out), err
 }

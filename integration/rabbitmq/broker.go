@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,17 +51,22 @@ type Broker struct {
 	dir    string
 	port   string
 	env    []string
+	user   *url.Userinfo
 	// tlsPort is where it speaks TLS.
 	tlsPort string
 }
 
 // Start starts a node that ends with the test. It keeps its data over restarts.
-func Start(tb testing.TB) *Broker {
+func Start(tb testing.TB) *Broker { tb.Helper(); return StartAs(tb, User, Password) }
+
+// StartAs starts a node with another user that may do everything.
+func StartAs(tb testing.TB, user, password string) *Broker {
 	tb.Helper()
 	debian.Need(tb, "test -x "+programs+"rabbitmq-server", "rabbitmq-server")
 	dir := tb.TempDir()
 	ports := freeport.Ports(tb, 4)
-	b := &Broker{dir: dir, port: ports[0], tlsPort: ports[3], env: []string{
+	b := &Broker{dir: dir, port: ports[0], tlsPort: ports[3], user: url.UserPassword(user, password), env: []string{
+		"RABBITMQ_DEFAULT_USER=" + user, "RABBITMQ_DEFAULT_PASS=" + password,
 		"HOME=" + dir, // of the cookie
 		"RABBITMQ_NODENAME=sluice" + ports[0] + "@localhost", "RABBITMQ_DIST_PORT=" + ports[1],
 		"ERL_EPMD_PORT=" + ports[2], "ERL_EPMD_ADDRESS=127.0.0.1",
@@ -130,8 +136,6 @@ func (b *Broker) configure(tb testing.TB) {
 		// makes such queues fail that are just being made.
 		"advanced.config": "[{rabbit, [{quorum_tick_interval, 500}]}].\n",
 		"rabbitmq.conf": fmt.Sprintf(`listeners.tcp.1 = %s
-default_user = %s
-default_pass = %s
 loopback_users = none
 max_message_size = %d
 listeners.ssl.1 = 127.0.0.1:%s
@@ -140,7 +144,7 @@ ssl_options.keyfile = %s
 disk_free_limit.absolute = 50MB
 log.console = true
 log.console.level = error
-`, b.address(), User, Password, MaxMessage, b.tlsPort, b.Certificate(), filepath.Join(b.dir, "key.pem")),
+`, b.address(), MaxMessage, b.tlsPort, b.Certificate(), filepath.Join(b.dir, "key.pem")),
 	} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); err != nil {
 			tb.Fatal(err)
@@ -160,7 +164,7 @@ func (b *Broker) TLS() string { return "amqps://127.0.0.1:" + b.tlsPort }
 func (b *Broker) Certificate() string { return filepath.Join(b.dir, "certificate.pem") }
 
 // Login is the broker's URL with the user in it.
-func (b *Broker) Login() string { return "amqp://" + User + ":" + Password + "@" + b.address() }
+func (b *Broker) Login() string { return "amqp://" + b.user.String() + "@" + b.address() }
 
 func (b *Broker) ready(ctx context.Context) error {
 	if err := reach(ctx, b.port); err != nil {
