@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,13 +100,17 @@ func TestCursorsOverABrokenConnection(t *testing.T) {
 	out := b.Source("s3")
 	ctx, stop := context.WithCancel(limited(t))
 	var breaking, shards sync.WaitGroup
+	progress := make(chan struct{}, 1)
 	breaking.Go(func() {
-		for pause(ctx, 300*time.Millisecond) == nil {
+		for range progress {
+			if pause(ctx, rand.N(3*time.Millisecond)) != nil {
+				return
+			}
 			disconnect(b)
 		}
 	})
-	const many, batches, each = 8, 60, 5
-	var failures atomic.Int64
+	const many, batches, each, breakEvery = 8, 60, 5, 20
+	var failures, stored atomic.Int64
 	for shard := range many {
 		shards.Go(func() {
 			for i := range batches {
@@ -116,10 +121,14 @@ func TestCursorsOverABrokenConnection(t *testing.T) {
 						return
 					}
 				}
+				if stored.Add(1)%breakEvery == 0 {
+					token1(progress)
+				}
 			}
 		})
 	}
 	shards.Wait()
+	close(progress)
 	stop()
 	breaking.Wait()
 	waitFor(t, "connection", b.conn.IsConnected)

@@ -2,10 +2,12 @@ package bus
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
-	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,11 +20,8 @@ import (
 func large(id string, size int) event.Event {
 	e := sample(id)
 	e.DataContentType = "application/octet-stream"
-	e.Data = make([]byte, 0, size+64)
-	for i := 0; len(e.Data) < size; i++ {
-		e.Data = fmt.Appendf(e.Data, "%s %d\n", id, i)
-	}
-	e.Data = e.Data[:size]
+	e.Data = make([]byte, size)
+	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(id))).Read(e.Data) // it never fails
 	return e
 }
 
@@ -41,6 +40,8 @@ func TestLargeDataIsKeptApart(t *testing.T) {
 	o := small(t)
 	o.MaxEventSize = event.MaxSize
 	b := open(t, o)
+	at := time.Now()
+	b.objects.now = func() time.Time { return at } // in one generation
 	for _, size := range []int{maxInline, maxInline + 1, chunkSize, chunkSize + 1, 3 * chunkSize, 40 << 20, event.MaxSize - 1024} {
 		before := objectsOf(t, b)
 		e := large(strconv.Itoa(size), size)
