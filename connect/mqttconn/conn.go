@@ -281,7 +281,10 @@ func (c *Conn) Unsubscribe(ctx context.Context, topics []string) error {
 func (c *Conn) request(ctx context.Context, want kind, encode func(*bytes.Buffer, uint16) error) (packet, error) {
 	id, x := c.begin(want, false)
 	c.mu.Lock()
-	err := encode(&c.control, id)
+	err := ErrClosed
+	if !c.leaving { // nothing comes behind the goodbye
+		err = encode(&c.control, id)
+	}
 	c.mu.Unlock()
 	if err != nil {
 		c.settle(id)

@@ -104,7 +104,7 @@ func (c *Conn) write() error {
 		case <-tick.C:
 			err = c.ping(w)
 		}
-		if err != nil || c.isLeaving() {
+		if err != nil || c.hasLeft() {
 			return err
 		}
 	}
@@ -114,6 +114,14 @@ func (c *Conn) isLeaving() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.leaving
+}
+
+// hasLeft tells whether the last packet is written. One that was put into control
+// while another was being written is not yet.
+func (c *Conn) hasLeft() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leaving && c.control.Len() == 0
 }
 
 // send writes a packet, and what waits beside it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -314,6 +315,7 @@ func (r *run) leave(b *batch, err error) {
 		r.stuck.items++
 	}
 	r.stuck.topic, r.stuck.bytes, r.stuck.lost = e.topic, b.bytes, e.held == nil
+	r.stuck.attributes = event.CheckSize(&b.events[0], math.MaxInt) != nil
 	r.reportStuck()
 	if rest := (&batch{released: b.released, dirty: b.dirty, durable: b.durable}); !rest.empty() {
 		r.again = append([]*batch{rest}, r.again...)
@@ -322,20 +324,25 @@ func (r *run) leave(b *batch, err error) {
 
 // A stuck is what is known of messages that the bus does not take.
 type stuck struct {
-	items int
-	topic string // the last one's
-	bytes int
-	lost  bool
+	items      int
+	topic      string // the last one's
+	bytes      int
+	attributes bool // it is its attributes that are too large
+	lost       bool
 }
 
 func (r *run) reportStuck() {
 	s := r.stuck
+	why, advice := "the bus does not take events of that size (bus.max_event)", ": raise it and start again"
+	if s.attributes {
+		why, advice = fmt.Sprintf("its attributes, such as its topic and user properties, are more than the %d bytes that an event may have", event.MaxAttributes), ""
+	}
 	switch {
-	case s.bytes == 0:
+	case s.topic == "":
 		r.health.set(ofSize, nil)
 	case s.lost:
-		r.health.set(ofSize, fmt.Errorf("a message of QoS 0 and %d bytes on %q is lost: the bus does not take events of that size (bus.max_event)", s.bytes, s.topic))
+		r.health.set(ofSize, fmt.Errorf("a message of QoS 0 and %d bytes on %q is lost: %s", s.bytes, s.topic, why))
 	default:
-		r.health.set(ofSize, fmt.Errorf("%d messages stay with the server, since the bus does not take events of their size (bus.max_event); the last has %d bytes, on %q: raise it and start again", s.items, s.bytes, s.topic))
+		r.health.set(ofSize, fmt.Errorf("%d messages stay with the server; the last has %d bytes, on %q: %s%s", s.items, s.bytes, s.topic, why, advice))
 	}
 }
