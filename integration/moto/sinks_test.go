@@ -57,11 +57,13 @@ func (k *kept) stored(tb testing.TB) []sinktest.Received {
 		if len(got.Messages) == 0 {
 			return append([]sinktest.Received(nil), k.all...)
 		}
-		for _, m := range got.Messages {
+		done := &sqs.DeleteMessageBatchInput{QueueUrl: &k.url}
+		for i, m := range got.Messages {
 			k.all = append(k.all, k.read(&m))
-			if _, err := k.api.DeleteMessage(context.Background(), &sqs.DeleteMessageInput{QueueUrl: &k.url, ReceiptHandle: m.ReceiptHandle}); err != nil {
-				tb.Error(err)
-			}
+			done.Entries = append(done.Entries, types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle})
+		}
+		if gone, err := k.api.DeleteMessageBatch(context.Background(), done); err != nil || len(gone.Failed) > 0 {
+			tb.Errorf("%+v: %v", gone, err)
 		}
 	}
 }
