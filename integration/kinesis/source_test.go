@@ -129,4 +129,53 @@ func TestSource(t *testing.T) {
 	}})
 }
 
+// TestSplitAndMerge splits and merges shards while records come: each is an event
+// once, in the order of its key.
+func TestSplitAndMerge(t *testing.T) {
+	s := fixture.Start(t)
+	client := s.Client(t)
+	fixture.Create(t, client, stream, 2)
+	p := &producer{client: client}
+	out := sourcetest.NewOut()
+	stop := sourcetest.Run(t, build(t, section(s), sourcetest.Env("kinesis", nil)), out)
+	const each = 40
+	put := func() {
+		t.Helper()
+		if err := p.send(t.Context(), each); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	_, err := client.SplitShard(t.Context(), &kinesis.SplitShardInput{
+		StreamName: aws.String(stream), ShardToSplit: aws.String("shardId-000000000000"), NewStartingHashKey: aws.String("85070591730234615865843651857942052864"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixture.Await(t, client, stream)
+	put()
+	_, err = client.MergeShards(t.Context(), &kinesis.MergeShardsInput{
+		StreamName: aws.String(stream), ShardToMerge: aws.String("shardId-000000000003"), AdjacentShardToMerge: aws.String("shardId-000000000001"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixture.Await(t, client, stream)
+	put()
+	events := out.Wait(t, 3*each)
+	stop()
+	last, from := map[string]int{}, map[string]bool{}
+	for i := range events {
+		n := number(&events[i])
+		if before, any := last[events[i].PartitionKey()]; any && before >= n {
+			t.Errorf("key %s: %d came after %d", events[i].PartitionKey(), n, before)
+		}
+		last[events[i].PartitionKey()] = n
+		from[events[i].Extension("shard")] = true
+	}
+	if len(out.Events()) != 3*each || len(last) != keys || len(from) < 4 {
+		t.Errorf("%d events of %d keys and %d shards", len(out.Events()), len(last), len(from))
+	}
+}
+
 func BenchmarkSource(b *testing.B) { adapters.BenchSource(b, upstream) }
