@@ -50,6 +50,7 @@ func (m *maker) make(d *amqp091.Delivery, session string) event.Event {
 	if m.cfg.CloudEvents {
 		e, is, err := m.binding.Decode(d.ContentType, properties(d.Headers), d.Body)
 		if err == nil && is {
+			m.withKey(&e, d)
 			return e
 		}
 		if is {
@@ -104,6 +105,13 @@ func (m *maker) extend(extensions map[string]any, d *amqp091.Delivery) {
 		if text, ok := d.Headers[name].(string); ok && text != "" {
 			extensions[name] = clean(text)
 		}
+	}
+}
+
+// withKey gives a CloudEvent that has no partitionkey that of its message.
+func (m *maker) withKey(e *event.Event, d *amqp091.Delivery) {
+	if key := m.partitionKey(d); key != "" && e.PartitionKey() == "" {
+		_ = e.SetExtension("partitionkey", clean(key)) // clean leaves nothing that no attribute may have
 	}
 }
 

@@ -122,12 +122,12 @@ func TestCloudEvents(t *testing.T) {
 		"cloudEvents:time": now, "cloudEvents:count": int32(4), "other": "x",
 	}
 	structured := &amqp091.Delivery{
-		ContentType: "application/cloudevents+json",
-		Body:        []byte(`{"specversion":"1.0","id":"e1","source":"/shop","type":"order.placed","time":"2026-03-01T12:00:00Z","count":4,"datacontenttype":"application/json","data":{"order":7}}`),
+		RoutingKey: binary.RoutingKey, ContentType: "application/cloudevents+json",
+		Body: []byte(`{"specversion":"1.0","id":"e1","source":"/shop","type":"order.placed","time":"2026-03-01T12:00:00Z","count":4,"datacontenttype":"application/json","data":{"order":7}}`),
 	}
 	want := event.Event{
 		ID: "e1", Source: "/shop", Type: "order.placed", Time: now, DataContentType: "application/json",
-		Data: []byte(`{"order":7}`), Extensions: map[string]any{"count": int32(4)},
+		Data: []byte(`{"order":7}`), Extensions: map[string]any{"count": int32(4), "partitionkey": binary.RoutingKey},
 	}
 	for name, d := range map[string]*amqp091.Delivery{"binary": binary, "structured": structured} {
 		got := amqp.Make(cfg(nil), d, now)
@@ -142,6 +142,10 @@ func TestCloudEvents(t *testing.T) {
 		if e := amqp.Make(cfg(func(c *amqp.Config) { c.CloudEvents = false }), d, now); e.Type != amqp.Type {
 			t.Errorf("%s: with cloudevents: false it is a %s", name, e.Type)
 		}
+	}
+	binary.Headers["cloudEvents:partitionkey"] = "own"
+	if e := amqp.Make(cfg(nil), binary, now); e.PartitionKey() != "own" {
+		t.Errorf("an event's own partitionkey has become %q", e.PartitionKey())
 	}
 	delete(binary.Headers, "cloudEvents:source")
 	if e := amqp.Make(cfg(nil), binary, now); e.Type != amqp.Type || e.ID != "m1" {
