@@ -107,10 +107,11 @@ func (c *Conn) hello() error {
 	if err := c.codec.connect(&b, &c.options); err != nil {
 		return err
 	}
-	if _, err := c.raw.Write(b.Bytes()); err != nil {
-		return fmt.Errorf("sending CONNECT: %w", err)
-	}
+	_, broken := c.raw.Write(b.Bytes())
 	f, err := readFrame(c.reader, c.options.MaxPacket)
+	if broken != nil && err != nil && !isAlert(err) {
+		return fmt.Errorf("sending CONNECT: %w", broken)
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the server has closed the connection without an answer to CONNECT: does it speak MQTT %s there? %w", c.options.Version, err)
 	}
@@ -129,6 +130,14 @@ func (c *Conn) hello() error {
 		c.alive = time.Duration(*p.welcome.keepAlive) * time.Second
 	}
 	return reasonOf(p.reason, p.text)
+}
+
+// isAlert tells whether err is what the server has said by TLS before it closed the
+// connection, such as that it wants a certificate: it may have done so before CONNECT
+// was written.
+func isAlert(err error) bool {
+	said, is := errors.AsType[*net.OpError](err)
+	return is && said.Op == "remote error"
 }
 
 func (c *Conn) start() {

@@ -5,13 +5,8 @@ package kafka_test
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,6 +18,7 @@ import (
 	"sluice/connect/kafkaconn"
 	"sluice/event"
 	"sluice/integration/adapters"
+	"sluice/integration/certificates"
 	"sluice/integration/kafka"
 	"sluice/sources"
 	source "sluice/sources/kafka"
@@ -178,7 +174,7 @@ func TestStopsWhileTheBrokerHangs(t *testing.T) {
 // TLS with an authority of the file's own; without it, and without TLS, it is said
 // what is wrong.
 func TestTLS(t *testing.T) {
-	cert, key := certificate(t)
+	cert, key := certificates.Files(t, t.TempDir(), "127.0.0.1")
 	broker := kafka.Start(t, kafka.Options{Password: password, CertFile: cert, KeyFile: key})
 	client := broker.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	broker.CreateTopic(t, client, topic, partitions)
@@ -211,26 +207,4 @@ func TestTLS(t *testing.T) {
 			}
 		})
 	}
-}
-
-// certificate writes one for 127.0.0.1, signed by itself.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	s := httptest.NewUnstartedServer(nil)
-	s.StartTLS()
-	pair := s.TLS.Certificates[0]
-	s.Close()
-	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
-	for name, block := range map[string]*pem.Block{
-		cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }

@@ -3,21 +3,14 @@
 package postgres_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/config"
 	"sluice/event"
+	"sluice/integration/certificates"
 	"sluice/integration/postgres"
 	"sluice/sinks"
 	sinkpostgres "sluice/sinks/postgres"
@@ -26,7 +19,7 @@ import (
 // TestTLS connects to a server whose certificate is for "localhost".
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	certificate, key := selfSigned(t)
+	certificate, key := certificates.New(t, "localhost")
 	server := postgres.Start(t)
 	dir := t.TempDir()
 	server.Give(t, dir, "server.key", key)
@@ -62,26 +55,4 @@ func TestTLS(t *testing.T) {
 			}
 		})
 	}
-}
-
-func selfSigned(t *testing.T) (certificate, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 }

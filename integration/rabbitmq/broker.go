@@ -19,6 +19,7 @@ import (
 
 	"github.com/rabbitmq/amqp091-go"
 
+	"sluice/integration/certificates"
 	"sluice/integration/debian"
 	"sluice/integration/freeport"
 	"sluice/integration/server"
@@ -77,7 +78,7 @@ func StartAs(tb testing.TB, user, password string) *Broker {
 		"RABBITMQ_ALLOW_INPUT=1", // the process is the node itself, and no script before it
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-noinput +sbwt none +sbwtdcpu none +sbwtdio none",
 	}}
-	b.certify(tb)
+	certificates.Files(tb, b.dir, "127.0.0.1")
 	b.configure(tb)
 	// The nodes of a machine find each other by a daemon, which a node would start
 	// and leave behind.
