@@ -378,7 +378,7 @@ func testHeldWhilePublishFails(t *testing.T, b *bench) {
 	out.FailWith(event.ErrFull)
 	stop := sourcetest.Run(t, source(t, b.server.Endpoint, b.all, q.name, sourcetest.Env("orders", nil)), out)
 	out.WaitFailed(t, 1)
-	other, err := q.api.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q.url, WaitTimeSeconds: int32(visibility/time.Second) + 2})
+	other, err := q.api.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q.url, WaitTimeSeconds: int32(visibility/time.Second) + 1})
 	if err != nil || len(other.Messages) != 0 {
 		t.Errorf("another one has received %+v, %v while it was held", other, err)
 	}

@@ -60,7 +60,7 @@ var (
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
 	section := c.section()
-	problems := []error{section.Validate(), awssink.OneOf("detail", string(c.Detail), string(DetailData), string(DetailCloudEvent))}
+	problems := []error{section.Validate(), config.OneOf("detail", c.Detail, DetailData, DetailCloudEvent)}
 	if !busName.MatchString(c.Bus) && !busARN.MatchString(c.Bus) {
 		problems = append(problems, config.Invalid("bus", "%q is no event bus: write its name, such as default, or its ARN", c.Bus))
 	}

@@ -64,7 +64,7 @@ var (
 func (c *Config) Validate() error {
 	section := c.section()
 	problems := []error{
-		section.Validate(), c.Answers.Validate(), awssink.OneOf("invocation", string(c.Invocation), string(Request), string(Event)),
+		section.Validate(), c.Answers.Validate(), config.OneOf("invocation", c.Invocation, Request, Event),
 	}
 	if !function.MatchString(c.Function) {
 		problems = append(problems, config.Invalid("function", "%q is no function: write its name or its ARN", c.Function))

@@ -2,12 +2,15 @@ package dynamodb
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+	"pgregory.net/rapid"
 
 	"sluice/event"
 	awsform "sluice/event/aws"
@@ -110,6 +113,83 @@ func TestItem(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("the item is\n%s\nwant\n%s", got, want)
 	}
+}
+
+// valueOf draws an attribute value as the service gives it, and as the official
+// library gives it to functions.
+func valueOf(t *rapid.T, depth int) (types.AttributeValue, events.DynamoDBAttributeValue) {
+	text := rapid.StringMatching(`[ -~üÿ\n\x00]{0,5}`)
+	kinds := 8
+	if depth > 0 {
+		kinds = 10
+	}
+	switch rapid.IntRange(1, kinds).Draw(t, "kind") {
+	case 1:
+		v := text.Draw(t, "S")
+		return &types.AttributeValueMemberS{Value: v}, events.NewStringAttribute(v)
+	case 2:
+		v := rapid.SampledFrom([]string{"0", "-1.5", "12345678901234567890123456789012345678", "1E-130"}).Draw(t, "N")
+		return &types.AttributeValueMemberN{Value: v}, events.NewNumberAttribute(v)
+	case 3:
+		v := rapid.SliceOf(rapid.Byte()).Draw(t, "B")
+		return &types.AttributeValueMemberB{Value: v}, events.NewBinaryAttribute(v)
+	case 4:
+		v := rapid.Bool().Draw(t, "BOOL")
+		return &types.AttributeValueMemberBOOL{Value: v}, events.NewBooleanAttribute(v)
+	case 5:
+		return &types.AttributeValueMemberNULL{Value: true}, events.NewNullAttribute()
+	case 6:
+		v := rapid.SliceOfN(text, 1, 3).Draw(t, "SS")
+		return &types.AttributeValueMemberSS{Value: v}, events.NewStringSetAttribute(v)
+	case 7:
+		v := rapid.SliceOfN(rapid.SampledFrom([]string{"0", "7"}), 1, 3).Draw(t, "NS")
+		return &types.AttributeValueMemberNS{Value: v}, events.NewNumberSetAttribute(v)
+	case 8:
+		v := rapid.SliceOfN(rapid.SliceOf(rapid.Byte()), 1, 3).Draw(t, "BS")
+		return &types.AttributeValueMemberBS{Value: v}, events.NewBinarySetAttribute(v)
+	case 9:
+		ours, theirs := []types.AttributeValue{}, []events.DynamoDBAttributeValue{}
+		for range rapid.IntRange(0, 3).Draw(t, "L") {
+			a, b := valueOf(t, depth-1)
+			ours, theirs = append(ours, a), append(theirs, b)
+		}
+		return &types.AttributeValueMemberL{Value: ours}, events.NewListAttribute(theirs)
+	}
+	ours, theirs := itemOf(t, depth-1)
+	return &types.AttributeValueMemberM{Value: ours}, events.NewMapAttribute(theirs)
+}
+
+func itemOf(t *rapid.T, depth int) (map[string]types.AttributeValue, map[string]events.DynamoDBAttributeValue) {
+	ours, theirs := map[string]types.AttributeValue{}, map[string]events.DynamoDBAttributeValue{}
+	for _, name := range rapid.SliceOfN(rapid.StringMatching(`[a-z"ü]{1,3}`), 0, 3).Draw(t, "names") {
+		ours[name], theirs[name] = valueOf(t, depth)
+	}
+	return ours, theirs
+}
+
+// TestFunctionsReadAllItems: whatever an item is, the official library reads from
+// what a function is given what the service gave.
+func TestFunctionsReadAllItems(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := change()
+		var want map[string]events.DynamoDBAttributeValue
+		r.Dynamodb.NewImage, want = itemOf(t, 3)
+		got, err := record("orders", someARN, someShard, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := awsform.Encode(awsform.ShapeAWS, []*event.Event{&got.Events[0]}, awsform.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var given events.DynamoDBEvent
+		if err := json.Unmarshal(payload.JSON, &given); err != nil {
+			t.Fatalf("%s: %v", payload.JSON, err)
+		}
+		if image := given.Records[0].Change.NewImage; !reflect.DeepEqual(image, want) {
+			t.Fatalf("%s is read as %+v, want %+v", payload.JSON, image, want)
+		}
+	})
 }
 
 func TestUnknownValues(t *testing.T) {

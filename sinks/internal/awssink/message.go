@@ -58,7 +58,7 @@ var attributeName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 // Validate returns everything that is wrong, each problem with its key.
 func (m *Messages) Validate(fifo bool) error {
-	problems := []error{OneOf("mode", string(m.Mode), string(Raw), string(Structured))}
+	problems := []error{config.OneOf("mode", m.Mode, Raw, Structured)}
 	for _, name := range slices.Sorted(maps.Keys(m.Attributes)) {
 		lower := strings.ToLower(name)
 		switch {

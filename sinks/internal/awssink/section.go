@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"sluice/config"
 	"sluice/connect/awsconn"
@@ -68,13 +66,4 @@ func (t *Text) Fill(ctx context.Context, in *transform.Input) (string, error) {
 		return "", fmt.Errorf("%s: %w", t.key, err)
 	}
 	return text, nil
-}
-
-// OneOf checks a key that has one of several values.
-func OneOf(key, found string, allowed ...string) error {
-	if slices.Contains(allowed, found) {
-		return nil
-	}
-	last := len(allowed) - 1
-	return config.Invalid(key, "found %q; write %s or %s", found, strings.Join(allowed[:last], ", "), allowed[last])
 }
