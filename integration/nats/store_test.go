@@ -32,19 +32,23 @@ import (
 )
 
 // The variables that make the test's program a NATS server of its own, which can
-// be killed: its address, and its folder.
+// be killed: its address, its folder, and the port on which it speaks MQTT; 0 for
+// none.
 const (
 	serverVariable = "SLUICE_TEST_NATS"
 	folderVariable = "SLUICE_TEST_NATS_DIR"
+	mqttVariable   = "SLUICE_TEST_NATS_MQTT"
 )
 
 // serve runs a server until it is asked to end.
 func serve(address string) {
 	_, port, _ := strings.Cut(address, ":")
 	number, _ := strconv.Atoi(port)
+	mqtt, _ := strconv.Atoi(os.Getenv(mqttVariable))
 	s, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: number, NoLog: true, NoSigs: true,
+		ServerName: "nats", Host: "127.0.0.1", Port: number, NoLog: true, NoSigs: true,
 		JetStream: true, StoreDir: os.Getenv(folderVariable), SyncAlways: true,
+		MQTT: natsserver.MQTTOpts{Host: "127.0.0.1", Port: mqtt},
 	})
 	if err != nil {
 		panic(err)
