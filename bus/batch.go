@@ -24,6 +24,8 @@ type batcher struct {
 	log   *slog.Logger
 	// replicated: the stream is on several servers.
 	replicated bool
+	// most is how many messages the server takes in one batch.
+	most int
 
 	batch sync.Mutex // held while a batch is in flight
 

@@ -162,6 +162,31 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// Shards read what can be read again as fast as it goes: full batches of events of
+// 256 bytes, from four shards at once.
+func BenchmarkPublishAtOfFullShards(b *testing.B) {
+	o := small(b)
+	o.MaxBytes = 4 << 30
+	bus := open(b, o)
+	out := bus.Source("log")
+	var next atomic.Int64
+	var group sync.WaitGroup
+	b.ResetTimer()
+	for shard := range 4 {
+		group.Go(func() {
+			for n := next.Add(MaxBatch); n <= int64(b.N); n = next.Add(MaxBatch) {
+				events := make([]event.Event, MaxBatch)
+				for i := range events {
+					events[i] = payload(strconv.FormatInt(n+int64(i), 10))
+				}
+				check(b, out.PublishAt(b.Context(), strconv.Itoa(shard), []byte("cursor"), events...))
+			}
+		})
+	}
+	group.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
 // Shards move their cursors with one event each, one alone and many at once.
 func BenchmarkPublishAtOfShards(b *testing.B) {
 	for _, shards := range []int{1, 16, 256} {

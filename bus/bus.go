@@ -214,7 +214,11 @@ func (b *Bus) open(ctx context.Context) error {
 }
 
 func (b *Bus) newBatcher() *batcher {
-	return &batcher{js: b.js, line: &b.line, space: b.space, log: b.log, replicated: b.options.Replicas > 1}
+	most := maxGroup
+	if b.server != nil {
+		most = embeddedGroup
+	}
+	return &batcher{js: b.js, line: &b.line, space: b.space, log: b.log, replicated: b.options.Replicas > 1, most: most}
 }
 
 // Close stores what is waiting to be published, refuses more, ends all

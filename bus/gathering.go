@@ -101,7 +101,7 @@ func (g *gathering) take(crowd bool) []*gathered {
 	n, count, size := 0, 0, 0
 	for ; n < len(g.waiting); n++ {
 		next := g.waiting[n]
-		if n > 0 && (count+len(next.messages) > maxGroup || size+next.size > maxGroupBytes) {
+		if n > 0 && (count+len(next.messages) > g.most || size+next.size > maxGroupBytes) {
 			break
 		}
 		count, size = count+len(next.messages), size+next.size

@@ -51,7 +51,7 @@ func TestShardsShareBatches(t *testing.T) {
 // A group holds what waits, up to the limits of a batch, and never less than
 // one write.
 func TestGroupsKeepWithinABatch(t *testing.T) {
-	g := &gathering{}
+	g := &gathering{batcher: &batcher{most: maxGroup}}
 	for _, w := range []struct{ messages, size int }{
 		{1, 2 * maxGroupBytes}, {1, 1}, {1, maxGroupBytes}, {maxGroup, 1}, {maxGroup - 1, 1}, {1, 1}, {1, 1},
 	} {

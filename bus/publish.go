@@ -15,7 +15,7 @@ import (
 // The bounds of the publisher. A batch costs the server 2 to 3 ms however
 // small it is, a single message one sync: so few go singly.
 const (
-	maxGroup      = 1000    // messages; the server's limit for an atomic batch
+	maxGroup      = 1000    // messages; the server's limit for an atomic batch, unless it has another
 	maxGroupBytes = 8 << 20 // unless one message alone is larger
 	minBatch      = 20      // messages, from which on a batch is faster
 	maxWaiting    = 64 << 20

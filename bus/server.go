@@ -52,6 +52,11 @@ const (
 	memoryBytes = 64 << 20
 )
 
+// embeddedGroup is how many messages an atomic batch has at most: two writes of
+// the largest size share one, and its syncs. With more of them in one, those who
+// write would all wait at the same time, and nobody would make the next one.
+const embeddedGroup = 2 * maxGroup
+
 func serverOptions(o Options) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName:         o.Prefix,
@@ -67,6 +72,7 @@ func serverOptions(o Options) (*server.Options, error) {
 		MaxPayload:         minPayload,
 	}
 	opts.JetStreamLimits.DefaultMaxConsumers = -1
+	opts.JetStreamLimits.MaxBatchSize = embeddedGroup
 	if o.Listen == "" {
 		return opts, nil
 	}
