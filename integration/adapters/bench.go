@@ -24,8 +24,13 @@ const size = 256
 
 // BenchSource measures how fast b.N things become durable events: on the embedded
 // bus, synced before every acknowledgement. Where the upstream keeps things they
-// are all there before the source begins.
-func BenchSource(b *testing.B, start func(tb testing.TB) sourcetest.Upstream) {
+// are all there before the source begins. name is the row of the table.
+func BenchSource(b *testing.B, name string, start func(tb testing.TB) sourcetest.Upstream) {
+	b.Helper()
+	b.Run(name, func(b *testing.B) { benchSource(b, start) })
+}
+
+func benchSource(b *testing.B, start func(tb testing.TB) sourcetest.Upstream) {
 	b.Helper()
 	opened, err := bus.Open(b.Context(), bus.Options{Dir: b.TempDir()})
 	if err != nil {
@@ -99,16 +104,26 @@ const (
 )
 
 // BenchSink measures how fast b.N deliveries are durable in the store: many
-// attempts at once, each of one delivery, or of a hundred where the sink takes
-// batches.
-func BenchSink(b *testing.B, start func(tb testing.TB) sinktest.Store) {
+// attempts at once, each of one delivery, and then each of a hundred where the
+// sink takes batches. name is the row of the table.
+func BenchSink(b *testing.B, name string, start func(tb testing.TB) sinktest.Store) {
 	b.Helper()
-	st := start(b)
+	b.Run(name, func(b *testing.B) {
+		batches := false
+		b.Run("single", func(b *testing.B) {
+			st := start(b)
+			batches = st.Batches
+			benchSink(b, st, 1)
+		})
+		if batches {
+			b.Run("batches", func(b *testing.B) { benchSink(b, start(b), batchSize) })
+		}
+	})
+}
+
+func benchSink(b *testing.B, st sinktest.Store, per int) {
+	b.Helper()
 	sink := st.Sink(b)
-	per := 1
-	if st.Batches {
-		per = batchSize
-	}
 	var next atomic.Int64
 	errs := make(chan error, callers)
 	b.ResetTimer()

@@ -111,3 +111,9 @@ func TestFileSink(t *testing.T) {
 		},
 	})
 }
+
+// BenchmarkSink measures lines that are synced, and objects in MinIO.
+func BenchmarkSink(b *testing.B) {
+	adapters.BenchSink(b, "file", folderStore)
+	adapters.BenchSink(b, "s3", bucketStore)
+}

@@ -116,5 +116,5 @@ func numberOf(t *testing.T, e *event.Event) string {
 	return data.Content
 }
 
-// BenchmarkFileSource measures new files to durable events.
-func BenchmarkFileSource(b *testing.B) { adapters.BenchSource(b, folderUpstream) }
+// BenchmarkSource measures new files to durable events.
+func BenchmarkSource(b *testing.B) { adapters.BenchSource(b, "file", folderUpstream) }

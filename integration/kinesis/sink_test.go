@@ -166,4 +166,4 @@ func TestHashKey(t *testing.T) {
 	}
 }
 
-func BenchmarkSink(b *testing.B) { adapters.BenchSink(b, store) }
+func BenchmarkSink(b *testing.B) { adapters.BenchSink(b, "kinesis", store) }

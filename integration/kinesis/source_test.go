@@ -178,4 +178,4 @@ func TestSplitAndMerge(t *testing.T) {
 	}
 }
 
-func BenchmarkSource(b *testing.B) { adapters.BenchSource(b, upstream) }
+func BenchmarkSource(b *testing.B) { adapters.BenchSource(b, "kinesis", upstream) }

@@ -160,12 +160,10 @@ func TestTooLarge(t *testing.T) {
 // BenchmarkSource measures how fast messages become durable events.
 func BenchmarkSource(b *testing.B) {
 	for _, qos := range []int{1, 2} {
-		b.Run(fmt.Sprintf("QoS %d", qos), func(b *testing.B) {
-			adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream {
-				tb.Helper()
-				m := mosquitto.Start(tb, mosquitto.SavedAtStop)
-				return upstream(tb, m, mqtttest.As{URL: m.URL(), Version: mqttconn.V5, User: mosquitto.User, Password: mosquitto.Password}, qos)
-			})
+		adapters.BenchSource(b, fmt.Sprintf("mqtt, QoS %d", qos), func(tb testing.TB) sourcetest.Upstream {
+			tb.Helper()
+			m := mosquitto.Start(tb, mosquitto.SavedAtStop)
+			return upstream(tb, m, mqtttest.As{URL: m.URL(), Version: mqttconn.V5, User: mosquitto.User, Password: mosquitto.Password}, qos)
 		})
 	}
 }
@@ -173,12 +171,10 @@ func BenchmarkSource(b *testing.B) {
 // BenchmarkSink measures how fast deliveries are acknowledged.
 func BenchmarkSink(b *testing.B) {
 	for _, qos := range []int{1, 2} {
-		b.Run(fmt.Sprintf("QoS %d", qos), func(b *testing.B) {
-			adapters.BenchSink(b, func(tb testing.TB) sinktest.Store {
-				tb.Helper()
-				m := mosquitto.Start(tb, mosquitto.SavedAtStop)
-				return store(tb, m, mqtttest.As{URL: m.URL(), Version: mqttconn.V5, User: mosquitto.User, Password: mosquitto.Password}, qos)
-			})
+		adapters.BenchSink(b, fmt.Sprintf("mqtt, QoS %d", qos), func(tb testing.TB) sinktest.Store {
+			tb.Helper()
+			m := mosquitto.Start(tb, mosquitto.SavedAtStop)
+			return store(tb, m, mqtttest.As{URL: m.URL(), Version: mqttconn.V5, User: mosquitto.User, Password: mosquitto.Password}, qos)
 		})
 	}
 }

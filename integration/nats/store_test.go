@@ -164,5 +164,5 @@ func TestSuite(t *testing.T) {
 }
 
 func BenchmarkSink(b *testing.B) {
-	b.Run("nats", func(b *testing.B) { adapters.BenchSink(b, store) })
+	adapters.BenchSink(b, "nats", store)
 }

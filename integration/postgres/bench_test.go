@@ -16,24 +16,11 @@ import (
 func BenchmarkSource(b *testing.B) {
 	server := postgres.Start(b, "fsync=on")
 	database := server.Database(b)
-	adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, server, database) })
+	adapters.BenchSource(b, "postgres", func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, server, database) })
 }
 
 func BenchmarkSink(b *testing.B) {
 	server := postgres.Start(b, "fsync=on")
 	database := server.Database(b)
-	for _, batches := range []bool{false, true} {
-		name := "single"
-		if batches {
-			name = "batches"
-		}
-		b.Run(name, func(b *testing.B) {
-			adapters.BenchSink(b, func(tb testing.TB) sinktest.Store {
-				tb.Helper()
-				st := store(tb, server, database)
-				st.Batches = batches
-				return st
-			})
-		})
-	}
+	adapters.BenchSink(b, "postgres", func(tb testing.TB) sinktest.Store { tb.Helper(); return store(tb, server, database) })
 }

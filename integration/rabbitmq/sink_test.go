@@ -154,9 +154,7 @@ func TestSink(t *testing.T) {
 func BenchmarkSink(b *testing.B) {
 	broker := Start(b)
 	for _, kind := range []string{amqp091.QueueTypeClassic, amqp091.QueueTypeQuorum} {
-		b.Run("amqp ("+kind+")", func(b *testing.B) {
-			adapters.BenchSink(b, func(tb testing.TB) sinktest.Store { tb.Helper(); return store(tb, broker, kind) })
-		})
+		adapters.BenchSink(b, "amqp, "+kind+" queue", func(tb testing.TB) sinktest.Store { tb.Helper(); return store(tb, broker, kind) })
 	}
 }
 

@@ -241,8 +241,6 @@ func TestSource(t *testing.T) {
 func BenchmarkSource(b *testing.B) {
 	broker := Start(b)
 	for _, kind := range []string{amqp091.QueueTypeClassic, amqp091.QueueTypeQuorum} {
-		b.Run("amqp ("+kind+")", func(b *testing.B) {
-			adapters.BenchSource(b, func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, broker, kind) })
-		})
+		adapters.BenchSource(b, "amqp, "+kind+" queue", func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, broker, kind) })
 	}
 }

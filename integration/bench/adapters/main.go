@@ -56,8 +56,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 
 // A measured is what was measured of one adapter.
 type measured struct {
-	kind, name string  // "Source", "amqp"
-	rate       float64 // events/s
+	way, name string  // "Source", "Sink/single" or "Sink/batches"; "kafka"
+	rate      float64 // events/s
 }
 
 // measure runs the benchmarks, one package after the other, and shows them as
@@ -83,15 +83,15 @@ func measure(ctx context.Context, events int, only string, stdout io.Writer) ([]
 	return all, errors.Join(lines.Err(), command.Wait())
 }
 
-// parse reads a line such as "BenchmarkSource/amqp-2 20000 51234 ns/op 19518
-// events/s".
+// parse reads a line such as "BenchmarkSink/kafka/batches-2 20000 51234 ns/op
+// 19518 events/s".
 func parse(line string) (measured, bool) {
 	fields := strings.Fields(line)
 	at := slices.Index(fields, "events/s")
 	if at < 1 {
 		return measured{}, false
 	}
-	kind, name, found := strings.Cut(strings.TrimPrefix(fields[0], "Benchmark"), "/")
+	way, name, found := strings.Cut(strings.TrimPrefix(fields[0], "Benchmark"), "/")
 	if !found {
 		return measured{}, false
 	}
@@ -100,14 +100,18 @@ func parse(line string) (measured, bool) {
 		return measured{}, false
 	}
 	name = strings.TrimSuffix(name, "-"+strconv.Itoa(runtime.GOMAXPROCS(0)))
-	return measured{kind, strings.ReplaceAll(name, "_", " "), rate}, true
+	name, deliveries, sink := strings.Cut(name, "/")
+	if sink {
+		way += "/" + deliveries
+	}
+	return measured{way, strings.ReplaceAll(name, "_", " "), rate}, true
 }
 
 // markdown renders a row for each adapter.
 func markdown(all []measured, command string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s · %s/%s, %d processors · %s · `%s`\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), command)
-	text.WriteString("| adapter | as a source, events/s | as a sink, events/s |\n|---|---:|---:|\n")
+	text.WriteString("| adapter | as a source, events/s | as a sink, one by one | as a sink, batches of 100 |\n|---|---:|---:|---:|\n")
 	rates := map[string]map[string]string{}
 	var names []string
 	for _, m := range all {
@@ -115,11 +119,12 @@ func markdown(all []measured, command string) string {
 			rates[m.name] = map[string]string{}
 			names = append(names, m.name)
 		}
-		rates[m.name][m.kind] = strconv.FormatFloat(m.rate, 'f', 0, 64)
+		rates[m.name][m.way] = strconv.FormatFloat(m.rate, 'f', 0, 64)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		fmt.Fprintf(&text, "| %s | %s | %s |\n", name, rates[name]["Source"], rates[name]["Sink"])
+		rate := rates[name]
+		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", name, rate["Source"], rate["Sink/single"], rate["Sink/batches"])
 	}
 	return text.String()
 }
