@@ -212,7 +212,7 @@ func (t *table) Iterator(ctx context.Context, shard string, at shards.Position) 
 		return "", fmt.Errorf("%w: %w", shards.ErrTrimmed, awsconn.Explain(err))
 	case invalid(err) && at.From == shards.Timestamp:
 		return "", fmt.Errorf("the service does not begin at %s: it is a time to come, or the server does not know AT_TIMESTAMP; write %s or %s as start: %w",
-			at.Time.UTC().Format(time.RFC3339), startLatest, startHorizon, awsconn.Explain(err))
+			at.Time.UTC().Format(time.RFC3339), shards.StartLatest, shards.StartHorizon, awsconn.Explain(err))
 	case err != nil:
 		return "", t.explain(err)
 	case aws.ToString(answer.ShardIterator) == "":

@@ -197,7 +197,7 @@ type follower struct {
 func (s *service) follow(tb testing.TB, change func(*Config)) *follower {
 	tb.Helper()
 	c := NewConfig()
-	c.AWS, c.Table, c.Start = awstest.Start(tb, s.answer), "orders", startHorizon
+	c.AWS, c.Table, c.Start = awstest.Start(tb, s.answer), "orders", shards.StartHorizon
 	c.Poll = c.Poll / 5
 	if change != nil {
 		change(c)

@@ -17,12 +17,6 @@ import (
 // Kind is the source's key in the file.
 const Kind = "kinesis"
 
-// The starts that are no time.
-const (
-	startLatest  = "latest"
-	startHorizon = "trim_horizon"
-)
-
 // requestTimeout bounds one request: an answer may have 10 MiB.
 const requestTimeout = 30 * time.Second
 
@@ -36,9 +30,6 @@ type Config struct {
 	config.AWS `yaml:",inline"`
 	// Stream is the stream's name, or its ARN where it is another account's.
 	Stream string `yaml:"stream"`
-	// Start is where a stream is begun that was never read: latest, trim_horizon,
-	// or a time as RFC 3339 has it.
-	Start string `yaml:"start"`
 	// Deaggregate makes an event of each record that the Kinesis Producer Library
 	// has put into one.
 	Deaggregate    bool `yaml:"deaggregate"`
@@ -47,7 +38,7 @@ type Config struct {
 
 // NewConfig returns a configuration with the defaults.
 func NewConfig() *Config {
-	return &Config{Start: startLatest, Deaggregate: true, Section: shards.NewSection()}
+	return &Config{Deaggregate: true, Section: shards.NewSection()}
 }
 
 var (
@@ -57,8 +48,7 @@ var (
 
 // Validate returns all problems of the section.
 func (c *Config) Validate() error {
-	_, _, err := c.start()
-	return errors.Join(c.AWS.Validate(), c.validateStream(), err, c.Section.Validate())
+	return errors.Join(c.AWS.Validate(), c.validateStream(), c.Section.Validate())
 }
 
 func (c *Config) validateStream() error {
@@ -71,35 +61,19 @@ func (c *Config) validateStream() error {
 	return nil
 }
 
-// start returns where a stream is begun.
-func (c *Config) start() (shards.From, time.Time, error) {
-	switch c.Start {
-	case startLatest:
-		return shards.Latest, time.Time{}, nil
-	case startHorizon:
-		return shards.Horizon, time.Time{}, nil
-	}
-	at, err := time.Parse(time.RFC3339, c.Start)
-	if err != nil {
-		return 0, time.Time{}, config.Invalid("start", "found %q; write %s, %s, or a time such as 2026-01-31T12:00:00Z", c.Start, startLatest, startHorizon)
-	}
-	return shards.Timestamp, at, nil
-}
-
 // name returns the name of the stream.
 func (c *Config) name() string { return c.Stream[strings.LastIndexByte(c.Stream, '/')+1:] }
 
 // Source builds the source. It opens no connection.
 func (c *Config) Source(env sources.Env) (sources.Source, error) {
-	from, since, err := c.start()
-	if err != nil {
-		return nil, err
-	}
 	session, err := awsconn.New(&c.AWS, awsconn.Options{Timeout: requestTimeout})
 	if err != nil {
 		return nil, err
 	}
-	options := c.Options(env)
-	options.Start, options.Since, options.Stream = from, since, newStream(c, session)
+	options, err := c.Options(env, newStream(c, session))
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
 	return &source{Follower: shards.New(options), session: session}, nil
 }

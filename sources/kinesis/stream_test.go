@@ -99,7 +99,7 @@ func times(n int, operation, code, message string) func(string) awstest.Answer {
 func (s *service) run(tb testing.TB, out *sourcetest.Out, later time.Duration, lost shards.Loss) (stop func(), reported chan string) {
 	tb.Helper()
 	c := NewConfig()
-	c.AWS, c.Stream, c.Start, c.OnLost = awstest.Start(tb, s.answer), "orders", startHorizon, lost
+	c.AWS, c.Stream, c.Start, c.OnLost = awstest.Start(tb, s.answer), "orders", shards.StartHorizon, lost
 	if err := c.Validate(); err != nil {
 		tb.Fatal(err)
 	}
