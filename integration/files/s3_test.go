@@ -26,10 +26,14 @@ const bucketName = "archive"
 // bucketStore runs the sink with an object for each delivery.
 func bucketStore(tb testing.TB) sinktest.Store {
 	tb.Helper()
+	return keyedStore(tb, `{{ .partitionkey // "none" }}/{{ .sluicedelivery }}`)
+}
+
+func keyedStore(tb testing.TB, key string) sinktest.Store {
+	tb.Helper()
 	server := minio.Start(tb, tb.TempDir(), 0)
 	server.MakeBucket(tb, bucketName, false)
 	known := &reading{api: server.Client(tb), read: map[string][]sinktest.Received{}}
-	const key = `{{ .partitionkey // "none" }}/{{ .sluicedelivery }}`
 	in := func(change func(*s3.Config)) func(testing.TB) sinks.Sink {
 		return func(tb testing.TB) sinks.Sink {
 			tb.Helper()
@@ -42,8 +46,8 @@ func bucketStore(tb testing.TB) sinktest.Store {
 	}
 	return sinktest.Store{
 		Sink: in(func(*s3.Config) {}),
-		Section: fmt.Sprintf(`s3: {endpoint: %q, bucket: %s, region: us-east-1, access_key: %s, secret_key: %s, key: "{{ .partitionkey // \"none\" }}/{{ .sluicedelivery }}"}`,
-			server.Endpoint(), bucketName, minio.User, minio.Password),
+		Section: fmt.Sprintf(`s3: {endpoint: %q, bucket: %s, region: us-east-1, access_key: %s, secret_key: %s, key: %q}`,
+			server.Endpoint(), bucketName, minio.User, minio.Password, key),
 		Stored:  known.objects,
 		Restart: server.Restart, Crash: server.Crash,
 		Hold: func(tb testing.TB) func() {

@@ -17,6 +17,7 @@ import (
 	"sluice/integration/adapters"
 	"sluice/sinks"
 	"sluice/sinks/file"
+	"sluice/sinks/s3"
 	"sluice/sinks/sinktest"
 )
 
@@ -115,5 +116,5 @@ func TestFileSink(t *testing.T) {
 // BenchmarkSink measures lines that are synced, and objects in MinIO.
 func BenchmarkSink(b *testing.B) {
 	adapters.BenchSink(b, "file", folderStore)
-	adapters.BenchSink(b, "s3", bucketStore)
+	adapters.BenchSink(b, "s3", func(tb testing.TB) sinktest.Store { tb.Helper(); return keyedStore(tb, s3.NewConfig().Key) })
 }

@@ -34,7 +34,15 @@ func TestExercise(t *testing.T) {
 
 func BenchmarkSource(b *testing.B) {
 	server := minio.Start(b, b.TempDir(), 0)
-	adapters.BenchSource(b, "s3", func(tb testing.TB) sourcetest.Upstream { tb.Helper(); return upstream(tb, server) })
+	adapters.BenchSource(b, "s3", func(tb testing.TB) sourcetest.Upstream {
+		tb.Helper()
+		u, bucket := upstreamOf(tb, server)
+		u.Source = func(tb testing.TB) sources.Source {
+			tb.Helper()
+			return build(tb, server, sourcetest.Env("uploads", nil), bucket, func(c *s3.Config) { c.Backfill = true })
+		}
+		return u
+	})
 }
 
 // buckets counts how many were made.
@@ -43,7 +51,13 @@ var buckets atomic.Int64
 // upstream is a new bucket of a server.
 func upstream(tb testing.TB, server *minio.Server) sourcetest.Upstream {
 	tb.Helper()
-	bucket := fmt.Sprintf("things-%d", buckets.Add(1))
+	u, _ := upstreamOf(tb, server)
+	return u
+}
+
+func upstreamOf(tb testing.TB, server *minio.Server) (u sourcetest.Upstream, bucket string) {
+	tb.Helper()
+	bucket = fmt.Sprintf("things-%d", buckets.Add(1))
 	server.MakeBucket(tb, bucket, false)
 	c := server.Client(tb)
 	var sent atomic.Int64
@@ -78,7 +92,7 @@ func upstream(tb testing.TB, server *minio.Server) sourcetest.Upstream {
 				return build(tb, server, env, bucket, func(c *s3.Config) { c.SecretKey = config.NewSecret("wrong") })
 			}},
 		},
-	}
+	}, bucket
 }
 
 func build(tb testing.TB, server *minio.Server, env sources.Env, bucket string, change func(*s3.Config)) sources.Source {
