@@ -131,9 +131,14 @@ func partitionKey(d *sinks.Delivery) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// data returns the data of a record; never nil, which the client takes for a record
+// that was not filled in, and then sends none of the request.
 func (m *maker) data(d *sinks.Delivery) []byte {
-	if m.mode == Raw {
-		return d.Event.Data
+	switch {
+	case m.mode != Raw:
+		return sinks.Named(d).AppendJSON(nil)
+	case d.Event.Data == nil:
+		return []byte{}
 	}
-	return sinks.Named(d).AppendJSON(nil)
+	return d.Event.Data
 }

@@ -305,6 +305,20 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestNoData puts an event without data as a record without any, and takes nothing
+// from the others of its request.
+func TestNoData(t *testing.T) {
+	s := &service{}
+	a := attempt("a", "b")
+	a.Deliveries[0].Event.Data = nil
+	if _, err := s.build(t, nil).Deliver(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if got := texts(s.put); !slices.Equal(got, []string{"", "b"}) {
+		t.Errorf("put were %q", got)
+	}
+}
+
 func TestStructured(t *testing.T) {
 	s := &service{}
 	sink := s.build(t, func(c *Config) {
