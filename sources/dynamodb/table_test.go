@@ -196,6 +196,12 @@ type follower struct {
 
 func (s *service) follow(tb testing.TB, change func(*Config)) *follower {
 	tb.Helper()
+	return s.followAs(tb, change, 0)
+}
+
+// followAs follows as of a later time.
+func (s *service) followAs(tb testing.TB, change func(*Config), later time.Duration) *follower {
+	tb.Helper()
 	c := NewConfig()
 	c.AWS, c.Table, c.Start = awstest.Start(tb, s.answer), "orders", shards.StartHorizon
 	c.Poll = c.Poll / 5
@@ -207,7 +213,7 @@ func (s *service) follow(tb testing.TB, change func(*Config)) *follower {
 	}
 	f := &follower{}
 	env := sourcetest.Env("changes", nil)
-	env.Report = f.report
+	env.Report, env.Now = f.report, func() time.Time { return time.Now().Add(later) }
 	var err error
 	if f.Source, err = c.Source(env); err != nil {
 		tb.Fatal(err)
@@ -371,6 +377,27 @@ func TestTrimmedWhileReading(t *testing.T) {
 	out.Wait(t, 2)
 	stop()
 	f.reports(t, "records are lost from the beginning on (on_lost: continue)")
+}
+
+// TestNotReadForADay goes on behind what was published when a shard still has it:
+// the service may trim later than after a day.
+func TestNotReadForADay(t *testing.T) {
+	t.Parallel()
+	s := &service{streams: one(2)}
+	out := sourcetest.NewOut()
+	stop := sourcetest.Run(t, s.follow(t, nil), out)
+	out.Wait(t, 2)
+	stop()
+	s.change(func() { s.shard("shardId-a").last = 3 })
+	again := out.Restart()
+	f := s.followAs(t, nil, 25*time.Hour)
+	stop = sourcetest.Run(t, f, again)
+	f.reports(t, "it was not read for longer than the stream keeps its records")
+	again.Wait(t, 3)
+	stop()
+	if got := sequences(again); !slices.Equal(got, []int{1, 2, 3}) || len(again.Repeats()) != 0 {
+		t.Errorf("the events are of %v, %d repeats", got, len(again.Repeats()))
+	}
 }
 
 func TestStart(t *testing.T) {

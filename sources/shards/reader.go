@@ -36,6 +36,7 @@ type reader struct {
 	refused  int // how many times in a row
 	lostAt   time.Time
 	missed   uint64 // how often the stream had been looked at when the shard was first not there
+	late     bool   // it was told that the cursor is older than what the stream keeps
 }
 
 // follow returns nil when the shard is at its end, or ctx is.
@@ -123,7 +124,7 @@ var errOld = fmt.Errorf("%w: it was not read for longer than the stream keeps it
 // seek asks for an iterator.
 func (r *reader) seek(ctx context.Context) error {
 	keeps := r.retention()
-	if asOf := time.UnixMilli(r.cursor.AsOf); r.cursor.AsOf > 0 && keeps > 0 && r.options.Now().Sub(asOf) > keeps {
+	if asOf := time.UnixMilli(r.cursor.AsOf); r.cursor.AsOf > 0 && keeps > 0 && !r.late && r.options.Now().Sub(asOf) > keeps {
 		return errOld
 	}
 	at := r.cursor.position(r.known.Start, r.since)
@@ -226,7 +227,9 @@ func (r *reader) gone(ctx context.Context, err error) (over bool, fatal error) {
 	return false, nil
 }
 
-// lost goes on with the oldest record that is there, or waits until ctx ends.
+// lost goes on with the oldest record that is there, or waits until ctx ends. Where
+// it is the time alone that tells of a loss, the service is asked for what comes
+// behind the cursor: it may trim late, and the oldest record would come twice.
 func (r *reader) lost(ctx context.Context, cause error) {
 	if r.options.Lost != Continue {
 		r.health.set(r.known.ID, fmt.Errorf("records are lost %s, and the shard waits: %w: write on_lost: continue to go on with the oldest that is there", r.cursor.behind(), cause))
@@ -236,6 +239,10 @@ func (r *reader) lost(ctx context.Context, cause error) {
 	r.options.Logger.Error("records are lost: going on with the oldest that is there",
 		slog.String("shard", r.known.ID), slog.String("after", r.cursor.Sequence), slog.String("reason", cause.Error()))
 	r.health.set(r.known.ID, fmt.Errorf("records are lost %s (on_lost: continue): %w", r.cursor.behind(), cause))
-	r.known.Start, r.oldest, r.lostAt = Horizon, time.Time{}, time.Now()
+	r.lostAt = time.Now()
+	if r.late = errors.Is(cause, errOld); r.late {
+		return
+	}
+	r.known.Start, r.oldest = Horizon, time.Time{}
 	r.cursor.Sequence, r.cursor.Skip, r.cursor.AsOf = "", 0, r.options.Now().UnixMilli()
 }

@@ -60,7 +60,7 @@ func (r *reader) put(ctx context.Context, b batch, asOf time.Time, done bool) er
 	})
 	switch {
 	case err == nil:
-		r.cursor = next
+		r.cursor, r.late = next, false
 		return nil
 	case !errors.Is(err, event.ErrTooLarge) || len(b.events) == 0:
 		return err
