@@ -104,9 +104,10 @@ func (t *table) streams(ctx context.Context) ([]string, error) {
 			return nil, t.explain(err)
 		}
 		for i := range answer.Streams {
-			arn, label, ok := strings.Cut(aws.ToString(answer.Streams[i].StreamArn), inARN)
+			stream := aws.ToString(answer.Streams[i].StreamArn)
+			arn, label, ok := cutLast(stream, inARN)
 			if !ok || !strings.HasSuffix(arn, "/"+t.name) {
-				return nil, fmt.Errorf("the service has listed %q as a stream of the table %q: what answers may be something else", aws.ToString(answer.Streams[i].StreamArn), t.name)
+				return nil, fmt.Errorf("the service has listed %q as a stream of the table %q: what answers may be something else", stream, t.name)
 			}
 			t.arn.Store(&arn)
 			labels = append(labels, label)
@@ -117,6 +118,15 @@ func (t *table) streams(ctx context.Context) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("the table %q has more than %d streams", t.name, maxStreams)
+}
+
+// cutLast cuts around the last separator: a table may be called "stream" itself.
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
 }
 
 // shards returns the shards of one stream, or errNone.

@@ -416,6 +416,23 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestTableCalledStream has the word that stands before a stream's label as its name.
+func TestTableCalledStream(t *testing.T) {
+	t.Parallel()
+	const arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/stream"
+	s := &service{}
+	s.fault = func(in *request) awstest.Answer {
+		if in.Operation != "ListStreams" {
+			return awstest.Error("InternalServerError", in.StreamArn)
+		}
+		return awstest.Answer{Body: `{"Streams":[{"StreamArn":"` + arn + `/stream/2026-01-01T00:00:00.000"}]}`}
+	}
+	f := s.follow(t, func(c *Config) { c.Table = "stream" })
+	if err := f.Run(t.Context(), sourcetest.NewOut()); err == nil || !strings.Contains(err.Error(), "DescribeStream: InternalServerError: "+arn+"/stream/2026-01-01T00:00:00.000") {
+		t.Errorf("it asks for the shards of %v", err)
+	}
+}
+
 // TestNoTimestamp says what to do where the service begins at no time.
 func TestNoTimestamp(t *testing.T) {
 	t.Parallel()
