@@ -3,6 +3,7 @@
 package kinesis
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -31,7 +32,8 @@ const (
 // Config is the section of the file.
 type Config struct {
 	awssink.Section `yaml:",inline"`
-	// Stream is the stream's name, or its ARN where it is another account's.
+	// Stream is the stream's name, or its ARN where it is another account's. Without
+	// a region that of the ARN is asked.
 	Stream string `yaml:"stream"`
 	// PartitionKey may be a template; empty for the event's partitionkey, else the
 	// delivery's id.
@@ -53,12 +55,14 @@ func NewConfig() *Config { return &Config{Mode: Structured} }
 // Batches tells that an attempt may have several deliveries.
 func (c *Config) Batches() config.Batching { return config.MayBatch }
 
-var streamName = regexp.MustCompile(`^(arn:aws[a-z-]*:kinesis:[a-z0-9-]+:[0-9]{12}:stream/)?[a-zA-Z0-9_.-]{1,128}$`)
+// The region of an ARN is its first group.
+var streamName = regexp.MustCompile(`^(?:arn:aws[a-z-]*:kinesis:([a-z0-9-]+):[0-9]{12}:stream/)?[a-zA-Z0-9_.-]{1,128}$`)
 
 // Validate returns everything that is wrong, each problem with its key.
 func (c *Config) Validate() error {
+	section := c.section()
 	_, err := newKeys(c)
-	return errors.Join(c.Section.Validate(), c.validateStream(), config.OneOf("mode", c.Mode, Structured, Raw), err)
+	return errors.Join(section.Validate(), c.validateStream(), config.OneOf("mode", c.Mode, Structured, Raw), err)
 }
 
 func (c *Config) validateStream() error {
@@ -69,6 +73,15 @@ func (c *Config) validateStream() error {
 		return config.Invalid("stream", "%q is no name of a stream and no ARN of one: write one such as orders, or arn:aws:kinesis:eu-central-1:123456789012:stream/orders", c.Stream)
 	}
 	return nil
+}
+
+// section returns the keys of AWS with the region of the stream.
+func (c *Config) section() awssink.Section {
+	section := c.Section
+	if found := streamName.FindStringSubmatch(c.Stream); found != nil {
+		section.Region = cmp.Or(section.Region, found[1])
+	}
+	return section
 }
 
 // Sink builds the sink. It opens no connection.

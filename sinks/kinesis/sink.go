@@ -44,7 +44,8 @@ func newSink(c *Config, env sinks.Env) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := c.Session(env)
+	section := c.section()
+	session, err := section.Session(env)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package kinesis
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"strings"
@@ -28,7 +29,8 @@ func Adapter() sources.Adapter {
 // A Config is the section of the file that describes one stream.
 type Config struct {
 	config.AWS `yaml:",inline"`
-	// Stream is the stream's name, or its ARN where it is another account's.
+	// Stream is the stream's name, or its ARN where it is another account's. Without
+	// a region that of the ARN is asked.
 	Stream string `yaml:"stream"`
 	// Deaggregate makes an event of each record that the Kinesis Producer Library
 	// has put into one.
@@ -43,12 +45,13 @@ func NewConfig() *Config {
 
 var (
 	streamName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
-	streamARN  = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:[a-z0-9-]+:[0-9]{12}:stream/[a-zA-Z0-9_.-]{1,128}$`)
+	streamARN  = regexp.MustCompile(`^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):[0-9]{12}:stream/[a-zA-Z0-9_.-]{1,128}$`)
 )
 
 // Validate returns all problems of the section.
 func (c *Config) Validate() error {
-	return errors.Join(c.AWS.Validate(), c.validateStream(), c.Section.Validate())
+	section := c.section()
+	return errors.Join(section.Validate(), c.validateStream(), c.Section.Validate())
 }
 
 func (c *Config) validateStream() error {
@@ -64,9 +67,19 @@ func (c *Config) validateStream() error {
 // name returns the name of the stream.
 func (c *Config) name() string { return c.Stream[strings.LastIndexByte(c.Stream, '/')+1:] }
 
+// section returns the keys of AWS with the region of the stream.
+func (c *Config) section() config.AWS {
+	section := c.AWS
+	if found := streamARN.FindStringSubmatch(c.Stream); found != nil {
+		section.Region = cmp.Or(section.Region, found[1])
+	}
+	return section
+}
+
 // Source builds the source. It opens no connection.
 func (c *Config) Source(env sources.Env) (sources.Source, error) {
-	session, err := awsconn.New(&c.AWS, awsconn.Options{Timeout: requestTimeout})
+	section := c.section()
+	session, err := awsconn.New(&section, awsconn.Options{Timeout: requestTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -49,3 +49,20 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+// TestRegionOfAnARN takes the region of an ARN unless another one is written.
+func TestRegionOfAnARN(t *testing.T) {
+	for stream, want := range map[string]string{
+		"orders": "", "arn:aws:kinesis:eu-central-1:123456789012:stream/orders": "eu-central-1",
+	} {
+		cfg := NewConfig()
+		cfg.AccessKey, cfg.SecretKey, cfg.Stream = config.NewSecret("AKID"), config.NewSecret("hidden"), stream
+		if section, err := cfg.section(), cfg.Validate(); section.Region != want || (err == nil) != (want != "") {
+			t.Errorf("%s: the region is %q: %v", stream, section.Region, err)
+		}
+		cfg.Region = "us-east-1"
+		if section, err := cfg.section(), cfg.Validate(); section.Region != "us-east-1" || err != nil {
+			t.Errorf("%s: the region is %q: %v", stream, section.Region, err)
+		}
+	}
+}
