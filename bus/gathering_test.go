@@ -64,6 +64,22 @@ func TestGroupsKeepWithinABatch(t *testing.T) {
 	equal(t, "groups", fmt.Sprint(sizes), "[1 1 1 1 2 1]")
 }
 
+// Two writes of the largest size are one batch of the embedded server: were it too
+// large for it, each would go by itself, and nobody would be told.
+func TestFullWritesShareABatch(t *testing.T) {
+	b := open(t, small(t))
+	var group []*gathered
+	for _, name := range []string{"a", "b"} {
+		group = append(group, gatheredFor(t, b.Source(name), samples(name, MaxBatch)...))
+	}
+	b.gathering.waiting = group
+	taken := b.gathering.take(false)
+	equal(t, "writes of a group", len(taken), len(group))
+	last := must(b.gathering.storeBatch(limited(t), together(taken)))(t)
+	equal(t, "the last sequence", last, uint64(2*(MaxBatch+1)))
+	b.gathering.take(false) // nobody leads any more
+}
+
 // Of the writes of one batch only those fail that are wrong: a stale fence,
 // an id that is stored already.
 func TestOneWrongWriteHarmsNoOther(t *testing.T) {
