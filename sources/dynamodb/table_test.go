@@ -416,6 +416,28 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestLatestIsRefused has a change come while the service refuses to say where the
+// newest is: it comes after the start.
+func TestLatestIsRefused(t *testing.T) {
+	t.Parallel()
+	s := &service{streams: one(0)}
+	refuse := times(1, "GetShardIterator", "InternalServerError", "")
+	s.fault = func(in *request) awstest.Answer {
+		a := refuse(in)
+		if a.Body != "" {
+			s.streams[0].shards[0].last = 1
+		}
+		return a
+	}
+	out := sourcetest.NewOut()
+	stop := sourcetest.Run(t, s.follow(t, func(c *Config) { c.Start = shards.StartLatest }), out)
+	out.Wait(t, 1)
+	stop()
+	if got := s.iterators(); !slices.Equal(got, []string{"LATEST", "TRIM_HORIZON"}) {
+		t.Errorf("asked for %q", got)
+	}
+}
+
 // TestTableCalledStream has the word that stands before a stream's label as its name.
 func TestTableCalledStream(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ type reader struct {
 	known    known
 	cursor   cursor
 	iterator string
-	sought   bool      // there was an iterator
+	sought   bool      // an iterator was asked for
 	oldest   time.Time // what is older is left out; zero for nothing
 	pause    backoff.BackOff
 	refused  int // how many times in a row
@@ -132,11 +132,12 @@ func (r *reader) seek(ctx context.Context) error {
 		// What is newest now was not then.
 		at.From, r.oldest = Horizon, r.since.Add(-margin)
 	}
+	r.sought = true
 	iterator, err := r.options.Stream.Iterator(ctx, r.known.ID, at)
 	if err != nil {
 		return err
 	}
-	r.iterator, r.sought = iterator, true
+	r.iterator = iterator
 	return nil
 }
 
