@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestDamagedObjects(t *testing.T) {
 		"long":  {func(s string, _ *jetstream.RawStreamMsg) { chunk(s, "more") }, "more than 1048576 bytes are stored"},
 		"other": {func(s string, m *jetstream.RawStreamMsg) {
 			check(t, b.objectStream.DeleteMsg(t.Context(), m.Sequence))
-			chunk(s, string(bytes.ToUpper(m.Data)))
+			chunk(s, strings.Repeat("x", len(m.Data)))
 		}, "what is stored is damaged"},
 	} {
 		e := large(name, 1<<20)
