@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// lossShown is how long it is told of a shard that records of it are lost.
+const lossShown = time.Hour
+
 // A health puts together what is wrong with the shards of a stream, and tells it
 // when it changes. The empty name is that of the stream itself.
 type health struct {
@@ -16,13 +19,27 @@ type health struct {
 	report func(error)
 
 	mu     sync.Mutex
-	wrong  map[string]error
+	wrong  map[string]error // at the moment
+	losses map[string]loss  // of the last hour, also of shards that have ended since
 	shown  string
 	silent bool // nothing more is told
 }
 
 func newHealth(o *Options) *health {
-	return &health{logger: o.Logger, report: o.Report, wrong: map[string]error{}}
+	return &health{logger: o.Logger, report: o.Report, wrong: map[string]error{}, losses: map[string]loss{}}
+}
+
+type loss struct {
+	err error
+	at  time.Time
+}
+
+// lost says that records of a shard are lost, for an hour.
+func (h *health) lost(shard string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.losses[shard] = loss{err, time.Now()}
+	h.tell()
 }
 
 // set says what is wrong with a shard; nil when nothing is.
@@ -32,7 +49,7 @@ func (h *health) set(shard string, err error) {
 	switch _, was := h.wrong[shard]; {
 	case err != nil:
 		h.wrong[shard] = err
-	case !was:
+	case !was && len(h.losses) == 0:
 		return
 	default:
 		delete(h.wrong, shard)
@@ -41,6 +58,7 @@ func (h *health) set(shard string, err error) {
 }
 
 func (h *health) tell() {
+	maps.DeleteFunc(h.losses, func(_ string, l loss) bool { return time.Since(l.at) > lossShown })
 	err := h.whole()
 	text := ""
 	if err != nil {
@@ -61,15 +79,20 @@ func (h *health) tell() {
 
 // whole returns the first problem, and how many shards have others.
 func (h *health) whole() error {
-	if len(h.wrong) == 0 {
+	all := make(map[string]error, len(h.wrong)+len(h.losses))
+	for shard, l := range h.losses {
+		all[shard] = l.err
+	}
+	maps.Copy(all, h.wrong)
+	if len(all) == 0 {
 		return nil
 	}
-	first := slices.Min(slices.Collect(maps.Keys(h.wrong)))
-	err := h.wrong[first]
+	first := slices.Min(slices.Collect(maps.Keys(all)))
+	err := all[first]
 	if first != "" {
 		err = fmt.Errorf("shard %s: %w", first, err)
 	}
-	if more := len(h.wrong) - 1; more > 0 {
+	if more := len(all) - 1; more > 0 {
 		err = fmt.Errorf("%w (and %d more with problems)", err, more)
 	}
 	return err

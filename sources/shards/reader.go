@@ -17,8 +17,6 @@ const (
 	// with the newest, when it was stopped before it had a cursor: the clocks here
 	// and there differ.
 	margin = time.Minute
-	// lossShown is how long it is told of a shard that records of it are lost.
-	lossShown = time.Hour
 	// patience is how many times in a row a service may say that it is asked too
 	// often before that is told.
 	patience = 5
@@ -33,8 +31,7 @@ type reader struct {
 	sought   bool      // an iterator was asked for
 	oldest   time.Time // what is older is left out; zero for nothing
 	pause    backoff.BackOff
-	refused  int // how many times in a row
-	lostAt   time.Time
+	refused  int    // how many times in a row
 	missed   uint64 // how often the stream had been looked at when the shard was first not there
 	late     bool   // it was told that the cursor is older than what the stream keeps
 }
@@ -145,9 +142,7 @@ func (r *reader) seek(ctx context.Context) error {
 func (r *reader) well(page *Page) {
 	r.refused, r.missed = 0, 0
 	r.pause.Reset()
-	if r.lostAt.IsZero() || time.Since(r.lostAt) > lossShown {
-		r.health.set(r.known.ID, nil)
-	}
+	r.health.set(r.known.ID, nil)
 	r.lags.set(r.known.ID, max(r.options.Now().Sub(r.asOf(page)), 0))
 }
 
@@ -239,8 +234,7 @@ func (r *reader) lost(ctx context.Context, cause error) {
 	}
 	r.options.Logger.Error("records are lost: going on with the oldest that is there",
 		slog.String("shard", r.known.ID), slog.String("after", r.cursor.Sequence), slog.String("reason", cause.Error()))
-	r.health.set(r.known.ID, fmt.Errorf("records are lost %s (on_lost: continue): %w", r.cursor.behind(), cause))
-	r.lostAt = time.Now()
+	r.health.lost(r.known.ID, fmt.Errorf("records are lost %s (on_lost: continue): %w", r.cursor.behind(), cause))
 	if r.late = errors.Is(cause, errOld); r.late {
 		return
 	}
