@@ -1,8 +1,10 @@
 package router_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +33,7 @@ func (f *fixture) publishLarge(id string, size int) {
 	f.t.Helper()
 	err := f.bus.Source("s").Publish(f.t.Context(), event.Event{
 		ID: id, Source: "/test", Type: "test.large", DataContentType: "application/json",
-		Data: fmt.Appendf(nil, `{"id":%q,"n":1,"fill":%q}`, id, strings.Repeat(id, size/len(id))),
+		Data: slices.Concat(fmt.Appendf(nil, `{"id":%q,"n":1,"fill":"`, id), bytes.Repeat([]byte(id), size/len(id)), []byte(`"}`)),
 	})
 	if err != nil {
 		f.t.Fatal(err)
