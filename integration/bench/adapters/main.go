@@ -60,11 +60,11 @@ type measured struct {
 	rate      float64 // events/s
 }
 
-// emulated is the package of services whose emulator answers some hundreds of
-// requests a second: so it is measured with a fiftieth of the events.
+// emulated is the package of services whose emulator answers some tens of
+// requests a second: so it is measured with one event in two hundred.
 const (
 	emulated = "sluice/integration/moto"
-	fraction = 50
+	fraction = 200
 )
 
 // measure runs all benchmarks and shows them as they come.
