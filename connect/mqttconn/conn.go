@@ -185,7 +185,7 @@ func (c *Conn) Close() {
 	c.mu.Lock()
 	if !c.leaving {
 		c.leaving = true
-		_ = c.codec.disconnect(&c.control)
+		_ = c.codec.disconnect(&c.control) // it is written to memory
 	}
 	c.mu.Unlock()
 	c.wake()

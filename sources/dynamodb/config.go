@@ -61,10 +61,10 @@ func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	options, err := c.Options(env, newTable(c.Table, session))
+	options, err := c.Options(env, newTable(c.Table, session), session.Close)
 	if err != nil {
 		session.Close()
 		return nil, err
 	}
-	return &source{Follower: shards.New(options), session: session}, nil
+	return shards.New(options), nil
 }

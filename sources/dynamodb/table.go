@@ -15,22 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 
 	"sluice/connect/awsconn"
-	"sluice/sources"
 	"sluice/sources/shards"
 )
-
-var _ sources.Lagging = (*source)(nil)
-
-type source struct {
-	*shards.Follower
-	session *awsconn.Session
-}
-
-// Run publishes the table's changes until ctx ends.
-func (s *source) Run(ctx context.Context, out sources.Out) error {
-	defer s.session.Close()
-	return s.Follower.Run(ctx, out)
-}
 
 const (
 	// retention is how long the service keeps records.

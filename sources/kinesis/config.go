@@ -83,10 +83,10 @@ func (c *Config) Source(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	options, err := c.Options(env, newStream(c, session))
+	options, err := c.Options(env, newStream(c, session), session.Close)
 	if err != nil {
 		session.Close()
 		return nil, err
 	}
-	return &source{Follower: shards.New(options), session: session}, nil
+	return shards.New(options), nil
 }

@@ -13,22 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"sluice/connect/awsconn"
-	"sluice/sources"
 	"sluice/sources/shards"
 )
-
-var _ sources.Lagging = (*source)(nil)
-
-type source struct {
-	*shards.Follower
-	session *awsconn.Session
-}
-
-// Run publishes the stream's records until ctx ends.
-func (s *source) Run(ctx context.Context, out sources.Out) error {
-	defer s.session.Close()
-	return s.Follower.Run(ctx, out)
-}
 
 // maxRecords is how many records are asked for with one request: as many as the
 // service gives. It gives no more than 10 MiB.

@@ -54,6 +54,7 @@ type run struct {
 // before, and when a cursor cannot be read or somebody else has moved it; what
 // goes wrong with a shard, or passes, is reported and tried again.
 func (f *Follower) Run(ctx context.Context, out sources.Out) error {
+	defer f.options.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	r := &run{
 		Follower: f, out: out, health: newHealth(&f.options),

@@ -81,8 +81,9 @@ func (s *Section) start() (From, time.Time, error) {
 	return Timestamp, at, nil
 }
 
-// Options returns what a follower of a stream is made of.
-func (s *Section) Options(env sources.Env, stream Stream) (Options, error) {
+// Options returns what a follower of a stream is made of. It calls end at the end
+// of its run.
+func (s *Section) Options(env sources.Env, stream Stream, end func()) (Options, error) {
 	start, since, err := s.start()
 	if err != nil {
 		return Options{}, err
@@ -91,7 +92,7 @@ func (s *Section) Options(env sources.Env, stream Stream) (Options, error) {
 		env.Report = func(error) {}
 	}
 	return Options{
-		Stream: stream, Start: start, Since: since,
+		Stream: stream, Close: end, Start: start, Since: since,
 		Poll: time.Duration(s.Poll), Refresh: time.Duration(s.Refresh), Lost: s.OnLost, Large: s.OnLarge,
 		Logger: env.Logger, Report: env.Report, Now: env.Now,
 	}, nil

@@ -155,6 +155,8 @@ type Options struct {
 	Refresh time.Duration
 	Lost    Loss
 	Large   Large
+	// Close gives back, at the end of Run, what the stream is reached by.
+	Close func()
 
 	Logger *slog.Logger
 	Report func(error)
