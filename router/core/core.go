@@ -282,6 +282,8 @@ type Standing struct {
 	Waiting, Running, Buffered int
 	// Oldest is the lowest unsettled sequence in memory or in the ledger, or 0.
 	Oldest uint64
+	// Holds say what keeps its deliveries from starting.
+	Holds []Hold
 }
 
 // Standings returns how the triggers stand, by number.

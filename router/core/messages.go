@@ -15,7 +15,10 @@ type Entry struct {
 	Sequence uint64
 	Size     int // bytes that the body holds in memory
 	Triggers []uint32
-	Body     any
+	// Keys are those of each of Triggers, nil for one whose flow has none; it may
+	// be nil when no trigger has any.
+	Keys []*Keys
+	Body any
 }
 
 // The inputs.
@@ -30,6 +33,12 @@ type (
 	Swept Matched
 	// Fetched answers Fetch. What is missing in Entries is not in the log.
 	Fetched struct{ Entries []Entry }
+	// Identified answers Identify, with the keys as the triggers of this version
+	// have them. What is not among them is not in the log.
+	Identified struct {
+		Version uint64
+		Keys    map[ledger.Key]*Keys
+	}
 	// Finished is the end of an attempt that Start has asked for.
 	Finished struct {
 		Key    ledger.Key
@@ -73,6 +82,7 @@ type (
 func (Matched) input()      {}
 func (Swept) input()        {}
 func (Fetched) input()      {}
+func (Identified) input()   {}
 func (Finished) input()     {}
 func (Appended) input()     {}
 func (LetterStored) input() {}
@@ -92,6 +102,8 @@ type (
 		Key     ledger.Key
 		Attempt int
 		Body    any
+		// Batch is the key that the deliveries of one batch have in common.
+		Batch string
 		// Alone: it was under way at two crashes, and must not go out together
 		// with others.
 		Alone bool
@@ -106,6 +118,8 @@ type (
 	}
 	// Fetch asks for the events at these ascending sequences; one at a time.
 	Fetch struct{ Sequences []uint64 }
+	// Identify asks for the keys of these deliveries, ascending; one at a time.
+	Identify struct{ Deliveries []ledger.Key }
 	// Read asks for the next stretch of the log from a position on, of at most
 	// Max entries; one at a time. It is answered by Swept.
 	Read struct {
@@ -141,6 +155,7 @@ type (
 func (Start) output()       {}
 func (Append) output()      {}
 func (Fetch) output()       {}
+func (Identify) output()    {}
 func (Read) output()        {}
 func (WriteLetter) output() {}
 func (Indexed) output()     {}
@@ -165,6 +180,10 @@ type Trigger struct {
 	// Buffer is how many matched events wait in memory before the gate closes.
 	Buffer int
 	Retry  RetryPolicy
+	Flow   Flow
+	// KeySpec stands for how the keys of its events are found; empty when its
+	// flow has none. When it changes, they are found anew.
+	KeySpec string
 }
 
 // Options are the limits of a core. The zero value of each means its default.
