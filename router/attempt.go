@@ -38,11 +38,13 @@ func (u *run) start(ctx context.Context, starts []core.Start, ended func()) {
 		}
 		ended()
 		took, jitter := time.Since(began), rand.Float64() // what was together is due together
+		finished := make([]core.Input, len(starts))
 		for i := range starts {
 			result := classify(response, errs[i])
 			result.Duration, result.Jitter = took, jitter
-			u.inbox.put(core.Finished{Key: starts[i].Key, Result: result})
+			finished[i] = core.Finished{Key: starts[i].Key, Result: result}
 		}
+		u.inbox.put(finished...)
 	})
 }
 

@@ -24,11 +24,13 @@ type run struct {
 	letters *mailbox[core.WriteLetter]
 	reads   chan core.Read
 	fetches chan core.Fetch
-	ahead   chan struct{} // stretches that the core has not looked at
-	hurry   chan struct{} // a token when somebody waits for the shared reader
-	halt    chan struct{} // closed when the loop has ended
-	fatal   chan error
-	wait    sync.WaitGroup
+	// identities are the requests for keys.
+	identities chan core.Identify
+	ahead      chan struct{} // stretches that the core has not looked at
+	hurry      chan struct{} // a token when somebody waits for the shared reader
+	halt       chan struct{} // closed when the loop has ended
+	fatal      chan error
+	wait       sync.WaitGroup
 
 	held      hold
 	gathering map[uint32]*gathering // by trigger
@@ -85,7 +87,7 @@ func (r *Router) newRun(ctx context.Context, state *ledger.State, last uint64) (
 		Router: r, claim: claimName(state.Claim), clock: now, from: state.Mark + 1,
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
-		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1),
+		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1), identities: make(chan core.Identify, 1),
 		ahead: make(chan struct{}, window), held: newHold(modestMost, bulkyMost), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
 	}
 	r.inbox.put(in)
@@ -182,6 +184,8 @@ func (u *run) step(reading, work context.Context) (stopped bool, wake time.Time,
 			u.reads <- out
 		case core.Fetch:
 			u.fetches <- out
+		case core.Identify:
+			u.identities <- out
 		case core.Indexed:
 			u.index(reading, out)
 		case core.Acknowledge:
@@ -224,6 +228,7 @@ func (u *run) serve(ctx context.Context) {
 	u.wait.Go(func() { u.writeLetters(ctx) })
 	u.wait.Go(func() { u.sweep(ctx) })
 	u.wait.Go(func() { u.fetch(ctx) })
+	u.wait.Go(func() { u.identify(ctx) })
 }
 
 // fail ends the run.

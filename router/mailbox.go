@@ -13,9 +13,10 @@ type mailbox[T any] struct {
 
 func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{signal: make(chan struct{}, 1)} }
 
-func (b *mailbox[T]) put(item T) {
+// put adds items, which are taken together.
+func (b *mailbox[T]) put(items ...T) {
 	b.mu.Lock()
-	b.items = append(b.items, item)
+	b.items = append(b.items, items...)
 	b.mu.Unlock()
 	select {
 	case b.signal <- struct{}{}:

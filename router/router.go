@@ -50,6 +50,10 @@ type Trigger struct {
 	// Batch puts several deliveries into one attempt; there are Concurrency
 	// attempts under way then, each of several.
 	Batch Batch
+	// Flow holds back what is delivered. Its PerKey counts attempts, like
+	// Concurrency; Keys are what its limits go by.
+	Flow core.Flow
+	Keys Keys
 	// Buffer is how many events wait in memory for an attempt: 1,024 by default.
 	Buffer int
 	Retry  core.RetryPolicy

@@ -29,6 +29,7 @@ type table struct {
 	triggers map[uint32]*Trigger
 	numbers  map[string]uint32
 	index    *pattern.Index
+	keyings  map[uint32]*keying // of the triggers that need keys
 }
 
 // configuration turns triggers into an input for the core, and keeps them for
@@ -55,6 +56,7 @@ func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
 		t.setDefaults()
 		in.Triggers = append(in.Triggers, core.Trigger{
 			Name: t.Name, Was: t.Was, Fingerprint: t.fingerprint(), Concurrency: t.Concurrency * max(1, t.Batch.Size), Buffer: t.Buffer, Retry: t.Retry,
+			Flow: t.flow(), KeySpec: t.keying().spec(),
 		})
 	}
 	r.upcoming.Store(&upcoming{version: in.Version, triggers: all})
@@ -99,6 +101,13 @@ func (r *Router) begin(ctx context.Context, all []core.Trigger, triggers []Trigg
 type upcoming struct {
 	version  uint64
 	triggers []Trigger
+}
+
+// flow is what holds for deliveries: of each attempt there are several in a batch.
+func (t *Trigger) flow() core.Flow {
+	flow := t.Flow
+	flow.PerKey *= max(1, t.Batch.Size)
+	return flow
 }
 
 func (r *Router) lost() Trigger {
@@ -149,12 +158,15 @@ func (r *Router) indexed(out core.Indexed) {
 	if next == nil || next.version != out.Version {
 		return // a newer configuration is on its way
 	}
-	t := &table{version: out.Version, triggers: map[uint32]*Trigger{}}
+	t := &table{version: out.Version, triggers: map[uint32]*Trigger{}, keyings: map[uint32]*keying{}}
 	var entries []pattern.Entry
 	for i := range next.triggers {
 		trigger := &next.triggers[i]
 		id := out.Numbers[trigger.Name]
 		t.triggers[id] = trigger
+		if k := trigger.keying(); k != nil {
+			t.keyings[id] = k
+		}
 		if trigger.Name != unroutable && !trigger.Directed {
 			entries = append(entries, pattern.Entry{ID: int(id), Sources: trigger.Sources, Pattern: trigger.Pattern})
 		}
@@ -187,25 +199,36 @@ func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry,
 	matched := make([]core.Entry, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		start := len(numbers)
+		start, doc := len(numbers), t.doc(e, load)
 		var err error
-		if found, numbers, err = t.matchOne(e, load, found[:0], numbers); err != nil {
+		if found, numbers, err = t.matchOne(e, doc, found[:0], numbers); err != nil {
 			return nil, err
 		}
 		if start == len(numbers) {
 			continue
 		}
 		body := *e
-		matched = append(matched, core.Entry{
-			Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: &body,
-		})
+		entry := core.Entry{Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: &body}
+		if entry.Keys, err = t.keysOf(&body, doc, entry.Triggers); err != nil {
+			return nil, err
+		}
+		matched = append(matched, entry)
 	}
 	return matched, nil
 }
 
+// doc returns the document of an entry when more is done with it than to match
+// it, or when its data is kept apart; else nil.
+func (t *table) doc(e *event.Entry, load pattern.Loader) *pattern.Doc {
+	if e.Err != nil || len(t.keyings) == 0 && e.Event.Large == nil {
+		return nil
+	}
+	return pattern.FromStored(e.Event, load)
+}
+
 // matchOne appends the numbers of the triggers that one entry goes to. A panic
 // in our own code makes it a letter, not a crash (invariant I7).
-func (t *table) matchOne(e *event.Entry, load pattern.Loader, found []int, numbers []uint32) (_ []int, result []uint32, err error) {
+func (t *table) matchOne(e *event.Entry, doc *pattern.Doc, found []int, numbers []uint32) (_ []int, result []uint32, err error) {
 	result = numbers
 	defer func() {
 		if p := recover(); p != nil {
@@ -222,8 +245,7 @@ func (t *table) matchOne(e *event.Entry, load pattern.Loader, found []int, numbe
 			id = t.numbers[unroutable]
 		}
 		return found, append(numbers, id), nil
-	case e.Event.Large != nil:
-		doc := pattern.FromStored(e.Event, load)
+	case doc != nil:
 		found = t.index.MatchDoc(e.Source, doc, found)
 		if err := doc.LoadError(); err != nil {
 			return found, numbers, err
