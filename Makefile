@@ -4,13 +4,18 @@
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.14.0
 FUZZTIME ?= 20s
+# What bench-go and bench-compare measure, and against what and how often.
+BENCHED := ./event ./bus ./router/... ./sources/http ./sinks/http
+BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+BENCH ?= .
+COUNT ?= 6
 # The examples that need more than Go.
 EXAMPLES := ./examples/functions ./examples/postgres-changes ./examples/rabbitmq
 
-.PHONY: help build test lint fuzz integration bench bench-adapters bench-go verify nightly
+.PHONY: help build test lint fuzz integration bench bench-adapters bench-go bench-compare verify nightly
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the binary into bin/sluice
 	CGO_ENABLED=0 go build -trimpath -o bin/sluice ./cmd/sluice
@@ -45,7 +50,25 @@ bench-adapters: ## Measure every source and sink with its real server, and write
 	go run ./integration/bench/adapters -update docs/benchmarks.md
 
 bench-go: ## Measure the hot paths by themselves
-	go test -run '^$$' -bench . -benchmem ./event ./bus ./router/... ./sources/http ./sinks/http
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCHED)
+
+bench-compare: ## Measure the hot paths of commit REF and of what is here by turns, COUNT (6) times, and compare
+	@set -e; ref='$(REF)'; \
+	if [ -z "$$ref" ]; then \
+		ref=$$(git merge-base HEAD main 2>/dev/null || git rev-parse HEAD); \
+		[ "$$ref" != "$$(git rev-parse HEAD)" ] || ref=HEAD~1; \
+	fi; \
+	dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/there"; rm -rf "$$dir"' EXIT; \
+	git worktree add --quiet --detach "$$dir/there" "$$ref"; \
+	for round in $$(seq $(COUNT)); do for package in $$(go list -f '{{.Dir}}' $(BENCHED)); do \
+		package=.$${package#"$$PWD"}; \
+		for side in "$$dir/there" .; do \
+			[ -d "$$side/$$package" ] || continue; \
+			echo "round $$round of $(COUNT): $$package of $$([ "$$side" = . ] && echo here || echo "$$ref")" >&2; \
+			(cd "$$side" && go test -run '^$$' -bench '$(BENCH)' -benchmem "$$package") >> "$$dir/$$([ "$$side" = . ] && echo here || echo ref)"; \
+		done; \
+	done; done; \
+	go run $(BENCHSTAT) "$$ref=$$dir/ref" "here=$$dir/here"
 
 verify: build test lint integration ## Everything that must pass before a change goes in
 
