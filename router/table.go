@@ -152,7 +152,8 @@ func (t *Trigger) fingerprint() string {
 	return hex.EncodeToString(hash[:8])
 }
 
-// indexed makes the table for a configuration that the core has numbered.
+// indexed makes the table for a configuration that the core has numbered. Of the
+// index before, what has not changed is kept.
 func (r *Router) indexed(out core.Indexed) {
 	next := r.upcoming.Load()
 	if next == nil || next.version != out.Version {
@@ -172,8 +173,11 @@ func (r *Router) indexed(out core.Indexed) {
 		}
 	}
 	t.alias(next.triggers, out.Numbers)
-	slices.SortFunc(entries, func(a, b pattern.Entry) int { return a.ID - b.ID })
-	t.index = pattern.NewIndex(entries)
+	var before *pattern.Index
+	if old := r.configured.Load(); old != nil {
+		before = old.index
+	}
+	t.index = before.Update(entries)
 	r.configured.Store(t)
 }
 

@@ -20,6 +20,13 @@ type Doc struct {
 	tree  *tree
 	load  Loader
 	data  atomic.Pointer[payload]
+	body  atomic.Pointer[body]
+}
+
+// A body is data that was kept apart from its event, or why it is not there.
+type body struct {
+	data []byte
+	err  error
 }
 
 // A Loader returns the data of an event that is kept apart from it.
@@ -35,8 +42,7 @@ type payload struct {
 	tree   *tree  // of data; nil if there is none
 	binary string // data_base64
 	err    error  // why data that should be JSON cannot be looked into
-	failed error  // why data that is kept apart could not be loaded
-	lost   bool   // it will never be: err says why
+	lost   bool   // it will never be there: err says why
 }
 
 // FromJSON reads an event as it stands: any JSON object.
@@ -67,8 +73,8 @@ func FromStored(e *event.Event, load Loader) *Doc { return &Doc{event: e, load: 
 // LoadError says why data that a pattern has asked for could not be loaded now:
 // then no verdict on the event means anything.
 func (d *Doc) LoadError() error {
-	if p := d.data.Load(); p != nil {
-		return p.failed
+	if b := d.body.Load(); b != nil && !errors.Is(b.err, event.ErrLost) {
+		return b.err
 	}
 	return nil
 }
@@ -76,8 +82,8 @@ func (d *Doc) LoadError() error {
 // Lost says why data that a pattern has asked for will never be there; nil unless
 // it is lost.
 func (d *Doc) Lost() error {
-	if p := d.data.Load(); p != nil && p.lost {
-		return p.err
+	if b := d.body.Load(); b != nil && errors.Is(b.err, event.ErrLost) {
+		return b.err
 	}
 	return nil
 }
@@ -140,35 +146,38 @@ func (d *Doc) payload() *payload {
 	if p := d.data.Load(); p != nil {
 		return p
 	}
-	p := d.load.payload(d.event)
+	data, err := d.read()
+	p := &payload{err: err, lost: errors.Is(err, event.ErrLost)}
+	if err == nil {
+		p = readPayload(&event.Event{DataContentType: d.event.DataContentType, Data: data})
+	}
 	d.data.Store(p)
 	return p
 }
 
-// payload reads the data of an event, wherever it is.
-func (load Loader) payload(e *event.Event) *payload {
-	if e.Large == nil || e.Len() > MaxData {
-		return readPayload(e)
-	}
-	if load == nil {
-		return unloaded(errors.New("the data is kept apart from the event"))
-	}
-	data, err := load(e.Large)
+// read returns the data of the event, wherever it is, unless there is too much
+// of it.
+func (d *Doc) read() ([]byte, error) {
+	e := d.event
 	switch {
-	case errors.Is(err, event.ErrLost):
-		return &payload{err: err, lost: true}
-	case err != nil:
-		return unloaded(err)
+	case e.Len() > MaxData:
+		return nil, fmt.Errorf("the data has %d bytes: patterns look into at most %d", e.Len(), MaxData)
+	case e.Large == nil:
+		return e.Data, nil
 	}
-	return readPayload(&event.Event{DataContentType: e.DataContentType, Data: data})
+	b := d.body.Load()
+	if b == nil {
+		b = &body{err: errors.New("the data is kept apart from the event")}
+		if d.load != nil {
+			b.data, b.err = d.load(e.Large)
+		}
+		d.body.Store(b)
+	}
+	return b.data, b.err
 }
-
-func unloaded(err error) *payload { return &payload{err: err, failed: err} }
 
 func readPayload(e *event.Event) *payload {
 	switch {
-	case e.Len() > MaxData:
-		return &payload{err: fmt.Errorf("the data has %d bytes: patterns look into at most %d", e.Len(), MaxData)}
 	case len(e.Data) == 0:
 		return &payload{}
 	case !event.IsJSON(e.DataContentType):

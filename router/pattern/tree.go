@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"unicode/utf8"
 )
 
 // A tree is a JSON document taken apart for matching. Keys with dots have
@@ -12,8 +11,16 @@ import (
 // object, or one kindMulti of all their values.
 type tree struct {
 	nodes []item
-	// large holds the members of objects that have many, by key.
-	large map[int32]map[string]int32
+	// large holds the members of objects that have many.
+	large map[memberKey]int32
+	// arena is where texts stand that had to be decoded.
+	arena []byte
+}
+
+// A memberKey is a key in an object.
+type memberKey struct {
+	object int32
+	key    string
 }
 
 // An item is a value in a tree. Members of objects and entries of lists are
@@ -32,13 +39,12 @@ const many = 16
 
 // parseTree takes raw apart. The error is that of encoding/json.
 func parseTree(raw []byte) (*tree, error) {
-	if !json.Valid(raw) {
+	t := &tree{nodes: make([]item, 0, 8+len(raw)/16)}
+	s := scanner{text: string(raw), tree: t}
+	if _, valid := s.document(everything); !valid {
 		return nil, syntaxError(raw)
 	}
-	b := builder{text: string(raw), tree: &tree{}}
-	b.tree.nodes = make([]item, 0, 8+len(raw)/16)
-	b.value("")
-	return b.tree, nil
+	return t, nil
 }
 
 // syntaxError says what is wrong with raw, if it is not valid JSON.
@@ -47,103 +53,13 @@ func syntaxError(raw []byte) error {
 	return json.Unmarshal(raw, &ignored)
 }
 
-// A builder walks through text that is known to be valid JSON.
-type builder struct {
-	text string
-	at   int
-	tree *tree
-}
-
-func (b *builder) space() {
-	for b.at < len(b.text) {
-		switch b.text[b.at] {
-		case ' ', '\t', '\r', '\n', ',', ':':
-			b.at++
-		default:
-			return
-		}
+// reset empties the tree, and keeps no more memory than is often needed.
+func (t *tree) reset() {
+	t.nodes, t.arena = emptied(t.nodes), emptied(t.arena)
+	if len(t.large) > maxKept {
+		t.large = nil
 	}
-}
-
-func (b *builder) value(key string) int32 {
-	b.space()
-	n := b.tree.grow(item{key: key})
-	switch b.text[b.at] {
-	case '{':
-		b.tree.nodes[n].kind = kindObject
-		b.members(n)
-	case '[':
-		b.tree.nodes[n].kind = kindArray
-		b.items(n)
-	case '"':
-		b.tree.scalar(n, kindString, b.string())
-	case 't', 'f':
-		b.tree.scalar(n, kindBool, b.word())
-	case 'n':
-		b.tree.scalar(n, kindNull, b.word())
-	default:
-		b.tree.scalar(n, kindNumber, b.word())
-	}
-	return n
-}
-
-func (b *builder) members(n int32) {
-	b.at++
-	for {
-		b.space()
-		if b.text[b.at] == '}' {
-			b.at++
-			return
-		}
-		key := b.string()
-		b.tree.put(n, b.value(key))
-	}
-}
-
-func (b *builder) items(n int32) {
-	b.at++
-	for {
-		b.space()
-		if b.text[b.at] == ']' {
-			b.at++
-			return
-		}
-		b.tree.link(n, b.value(""))
-	}
-}
-
-// word reads a number or one of true, false and null.
-func (b *builder) word() string {
-	start := b.at
-	for ; b.at < len(b.text); b.at++ {
-		switch b.text[b.at] {
-		case ' ', '\t', '\r', '\n', ',', ']', '}':
-			return b.text[start:b.at]
-		}
-	}
-	return b.text[start:]
-}
-
-// string reads a string; what is not valid in it becomes U+FFFD.
-func (b *builder) string() string {
-	start := b.at
-	escaped := false
-	for b.at++; b.text[b.at] != '"'; b.at++ {
-		if b.text[b.at] == '\\' {
-			escaped = true
-			b.at++
-		}
-	}
-	b.at++
-	quoted := b.text[start:b.at]
-	if !escaped && utf8.ValidString(quoted) {
-		return quoted[1 : len(quoted)-1]
-	}
-	var text string
-	if err := json.Unmarshal([]byte(quoted), &text); err != nil {
-		return quoted[1 : len(quoted)-1] // not reached: the text is valid
-	}
-	return text
+	clear(t.large)
 }
 
 func (t *tree) grow(i item) int32 {
@@ -180,20 +96,29 @@ func (t *tree) put(n, child int32) {
 		t.merge(old, child)
 		return
 	}
+	t.add(n, child)
+}
+
+// add makes child a member of the object n, which has none with its key.
+func (t *tree) add(n, child int32) {
 	t.link(n, child)
-	if t.nodes[n].count <= many {
-		return
+	switch count := t.nodes[n].count; {
+	case count == many+1:
+		t.index(n, n)
+	case count > many:
+		t.large[memberKey{n, t.nodes[child].key}] = child
 	}
+}
+
+// index makes the members of the object from be looked up as those of n.
+func (t *tree) index(n, from int32) {
 	if t.large == nil {
-		t.large = map[int32]map[string]int32{}
+		t.large = map[memberKey]int32{}
 	}
-	if t.large[n] == nil {
-		t.large[n] = make(map[string]int32, 4*many)
-		for c := t.nodes[n].first; c != 0; c = t.nodes[c].next {
-			t.large[n][t.nodes[c].key] = c
-		}
+	for c := t.nodes[n].first; c != 0; c = t.nodes[c].next {
+		delete(t.large, memberKey{from, t.nodes[c].key})
+		t.large[memberKey{n, t.nodes[c].key}] = c
 	}
-	t.large[n][t.nodes[child].key] = child
 }
 
 // merge adds the value of child to that of old, which has the same key.
@@ -211,9 +136,8 @@ func (t *tree) merge(old, child int32) {
 		moved, next := t.nodes[old], t.nodes[old].next
 		moved.next = 0
 		first := t.grow(moved)
-		if index, found := t.large[old]; found {
-			t.large[first] = index
-			delete(t.large, old)
+		if moved.kind == kindObject && moved.count > many {
+			t.index(first, old)
 		}
 		t.nodes[old] = item{kind: kindMulti, key: moved.key, next: next}
 		t.link(old, first)
@@ -224,7 +148,7 @@ func (t *tree) merge(old, child int32) {
 // member returns the member of the object n under key, or 0.
 func (t *tree) member(n int32, key string) int32 {
 	if t.nodes[n].count > many {
-		return t.large[n][key]
+		return t.large[memberKey{n, key}]
 	}
 	for c := t.nodes[n].first; c != 0; c = t.nodes[c].next {
 		if t.nodes[c].key == key {

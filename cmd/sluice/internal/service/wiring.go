@@ -29,8 +29,9 @@ type wiring struct {
 // nil, where they have not changed.
 func wire(file *config.File, before *wiring, now time.Time, env sinks.Env) (*wiring, error) {
 	var old sinkSet
+	var index *pattern.Index
 	if before != nil {
-		old = before.sinks
+		old, index = before.sinks, before.index
 	}
 	made, err := buildSinks(file, old, env)
 	if err != nil {
@@ -53,7 +54,7 @@ func wire(file *config.File, before *wiring, now time.Time, env sinks.Env) (*wir
 			entries = append(entries, pattern.Entry{ID: i, Sources: trigger.Sources, Pattern: trigger.Pattern})
 		}
 	}
-	w.index = pattern.NewIndex(entries)
+	w.index = index.Update(entries)
 	return w, nil
 }
 
