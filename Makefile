@@ -9,10 +9,12 @@ BENCHED := ./event ./bus ./router/... ./sources/http ./sinks/http
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 BENCH ?= .
 COUNT ?= 6
+# `make bench SIZES=-full` has the sizes for which the measures are stated.
+SIZES ?=
 # The examples that need more than Go.
 EXAMPLES := ./examples/functions ./examples/postgres-changes ./examples/rabbitmq
 
-.PHONY: help build test lint fuzz integration bench bench-adapters bench-go bench-compare verify nightly
+.PHONY: help build test lint fuzz integration bench bench-peers bench-adapters bench-go bench-compare verify nightly
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,7 @@ test: ## Run the tests with the race detector (needs a C compiler)
 lint: ## Run the linters and check the formatting
 	go run $(GOLANGCI) run ./...
 	cd integration/compose && go run $(GOLANGCI) run ./...
+	go run $(GOLANGCI) fmt --diff integration/peers/*/main.go
 
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
@@ -42,9 +45,13 @@ integration: ## Kill, stop and load the real program, and test against real serv
 	go run ./integration/conformance/table docs/conformance.md
 	cd integration/compose && go test -tags integration -count=1 -timeout 10m ./...
 
-bench: ## Measure sluice beside the floor, in about two minutes, and write docs/benchmarks.md
-	go run ./integration/bench -events 100000 -seconds 3 -stored 100000 -idle 5s -update docs/benchmarks.md
+bench: ## Measure sluice beside the floor, and write docs/benchmarks.md
+	go run ./integration/bench $(SIZES) -update docs/benchmarks.md
 	go run ./integration/bench/functions -update docs/benchmarks.md
+
+bench-peers: ## Measure sluice beside other programs, and write docs/benchmarks.md, its plot and the README
+	go run ./integration/bench $(SIZES) -beside floor,bento,dapr,watermill -only dispatch,latency,ingest \
+		-update docs/benchmarks.md -figures README.md -plot docs/peers.svg
 
 bench-adapters: ## Measure every source and sink with its real server, and write docs/benchmarks.md
 	go run ./integration/bench/adapters -update docs/benchmarks.md

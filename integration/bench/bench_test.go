@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/integration/bench/measures"
 )
 
 var testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -37,27 +43,74 @@ func TestBook(t *testing.T) {
 	}
 	b.add(metricStart, "sluice", 0.05)
 	lines := b.close()
-	if len(lines) != 2 || lines[0].Ratio != 2 || lines[0].Median["sluice"] != 40 || lines[1].Ratio != 0 {
+	if len(lines) != 2 || lines[0].Ratios["floor"] != 2 || lines[0].Median["sluice"] != 40 || len(lines[1].Ratios) != 0 {
 		t.Errorf("%+v, %+v", lines[0], lines[1])
 	}
 }
 
-func TestMarkdown(t *testing.T) {
+func testResult() *result {
 	b := newBook()
 	b.add(metricDispatch, "floor", 10)
 	b.add(metricDispatch, "sluice", 15)
-	r := &result{Date: "2026-01-02", Machine: "m", Go: "go1", Server: "2", Command: "c", Lines: b.close()}
-	const table = "2026-01-02 · m · go1 · nats-server 2 · `c`\n\n| what | unit | floor | sluice | sluice : floor |\n" +
-		"|---|---|---:|---:|---:|\n| dispatch to an HTTP worker | events/s | 10 | 15 | 1.50 |\n"
-	if got := r.markdown(); got != table {
+	b.add(metricStart, "sluice", 0.05)
+	return &result{
+		Date: "2026-01-02", Machine: "m", Go: "go1", Server: "2", Command: "c", Lines: b.close(), systems: []string{"floor", "sluice", "dapr"},
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	r := testResult()
+	const table = "2026-01-02 · m · go1 · nats-server 2 · `c`\n\n| what | unit | floor | sluice | dapr | sluice : floor |\n" +
+		"|---|---|---:|---:|---:|---:|\n| dispatch to an HTTP worker | events/s | 10 | 15 |  | 1.50 |\n"
+	if got := r.markdown(r.short()); got != table {
 		t.Errorf("the table is\n%s\nwant\n%s", got, table)
+	}
+}
+
+// TestGoals shows that a run tells of what it has measured, and of nothing else.
+func TestGoals(t *testing.T) {
+	b := &bench{book: newBook()}
+	b.book.lines = testResult().Lines
+	want := []measures.Row{
+		{What: measures.Dispatch, Figure: "1.50 x (15 events/s)", Reached: true, Command: "c"},
+		{What: measures.Start, Figure: "0.050 s", Reached: true, Command: "c"},
+	}
+	if diff := cmp.Diff(want, b.measures("c")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPlot shows that the drawing is XML, and that a system without a value has
+// no bar.
+func TestPlot(t *testing.T) {
+	r := testResult()
+	svg, err := plot(r.systems, r.short())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bars := 0
+	for tokens := xml.NewDecoder(bytes.NewReader(svg)); ; {
+		token, err := tokens.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if element, ok := token.(xml.StartElement); ok && element.Name.Local == "rect" {
+			bars++
+		}
+	}
+	if bars != 2 {
+		t.Errorf("%d bars:\n%s", bars, svg)
 	}
 }
 
 func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"-rounds 0":    "-rounds 0: write a number from 1 on",
-		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,life,schedules`,
+		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,batches,triggers,fanout,backlog,retries,life,letters,schedules`,
+		"-beside all":  `-beside "all": write some of floor,bento,dapr,watermill`,
 		"-o xml":       `-o "xml": it is table or json`,
 		"more":         `unexpected argument "more"`,
 		"-idle 5":      `invalid value "5" for flag -idle: parse error`,
@@ -72,7 +125,7 @@ func TestParseRefuses(t *testing.T) {
 // TestEvents shows that the events are as large as they say, and that a worker
 // counts each once.
 func TestEvents(t *testing.T) {
-	var w worker
+	var box inbox
 	for _, n := range []int{0, 7, 63, 64, 123456} {
 		e := makeEvent(n, testTime)
 		if len(e.Data) != dataSize || !bytes.HasSuffix(e.Data, []byte(`"}`)) {
@@ -81,11 +134,11 @@ func TestEvents(t *testing.T) {
 		if err := e.Validate(); err != nil {
 			t.Error(err)
 		}
-		if !w.isNew(e.ID) || w.isNew(e.ID) {
+		if !box.isNew(e.ID) || box.isNew(e.ID) {
 			t.Errorf("%s is not counted once", e.ID)
 		}
 	}
-	if w.isNew("b-x") || w.isNew("b-99999999999") {
+	if box.isNew("b-x") || box.isNew("b-99999999999") {
 		t.Error("an id that is none of ours is counted")
 	}
 }

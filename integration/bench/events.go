@@ -31,14 +31,14 @@ func makeEvent(n int, at time.Time) event.Event {
 	}
 }
 
-// publish stores events with the numbers from 0 to n-1 in a folder that nobody
-// else has open.
-func publish(ctx context.Context, dir string, n int) error {
+// publish stores events with the numbers from one to below another in a folder
+// that nobody else has open.
+func publish(ctx context.Context, dir string, from, to int) error {
 	b, err := bus.Open(ctx, storeOptions(dir))
 	if err != nil {
 		return err
 	}
-	err = fill(ctx, b.Source(sourceName), n)
+	err = publishTo(ctx, b.Source(sourceName), from, to)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	if closeErr := b.Close(closing); err == nil {
@@ -47,12 +47,12 @@ func publish(ctx context.Context, dir string, n int) error {
 	return err
 }
 
-func fill(ctx context.Context, out *bus.Out, n int) error {
+func publishTo(ctx context.Context, out *bus.Out, from, to int) error {
 	const batch = 1000
-	for from := 0; from < n; from += batch {
+	for ; from < to; from += batch {
 		events := make([]event.Event, 0, batch)
-		for i := from; i < min(from+batch, n); i++ {
-			events = append(events, makeEvent(i, time.Now()))
+		for n := from; n < min(from+batch, to); n++ {
+			events = append(events, makeEvent(n, time.Now()))
 		}
 		if err := out.Publish(ctx, events...); err != nil {
 			return err

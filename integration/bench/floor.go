@@ -18,9 +18,8 @@ import (
 	"sluice/event"
 )
 
-// floorWorkers is how many attempts the floor has under way; sluice's trigger is
-// given the same.
-const floorWorkers = 64
+// attempts is how many of them every system may have under way.
+const attempts = 64
 
 // A floor is the smallest program that loses nothing: a request is one
 // synchronous publish, and each message of one pull consumer is one request of
@@ -47,7 +46,7 @@ func runFloor(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	f := &floor{
 		names: b.Names(), js: b.JetStream(), target: *target,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: floorWorkers}, Timeout: 30 * time.Second},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: attempts}, Timeout: 30 * time.Second},
 	}
 	err = f.run(ctx, stdout)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
@@ -65,7 +64,7 @@ func (f *floor) run(ctx context.Context, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		for range floorWorkers {
+		for range attempts {
 			wait.Go(func() { f.dispatch(ctx, messages) })
 		}
 		context.AfterFunc(ctx, messages.Stop)
@@ -77,7 +76,7 @@ func (f *floor) run(ctx context.Context, stdout io.Writer) error {
 
 func (f *floor) consume(ctx context.Context) (jetstream.MessagesContext, error) {
 	consumer, err := f.js.CreateOrUpdateConsumer(ctx, f.names.Events, jetstream.ConsumerConfig{
-		Durable: "floor", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 4096,
+		Durable: "floor", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: maxPending,
 		FilterSubject: f.names.Prefix + ".ev.>",
 	})
 	if err != nil {

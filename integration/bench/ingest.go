@@ -12,7 +12,7 @@ func (b *bench) ingest(ctx context.Context, s system, dir string) error {
 	if err != nil {
 		return err
 	}
-	send := newSender(i.ingest, b.clients)
+	send := newSender(i, b.clients)
 	if err := send.first(ctx, i); err != nil {
 		return err
 	}
@@ -33,5 +33,6 @@ func (b *bench) ingest(ctx context.Context, s system, dir string) error {
 	b.book.add(metricIngest50, s.name(), percentile(answers, 50))
 	b.book.add(metricIngest99, s.name(), percentile(answers, 99))
 	b.book.add(metricIngestCPU, s.name(), used.Seconds()/n*100_000)
+	b.book.add(metricIngestMemory, s.name(), float64(i.most())/(1<<20))
 	return i.stop(syscall.SIGTERM)
 }

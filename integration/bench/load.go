@@ -9,39 +9,82 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"sluice/event"
 )
 
 // A sender publishes events over HTTP, cheaply: it shares the machine with what
 // it measures.
 type sender struct {
-	client   *fasthttp.Client
-	url      string
-	next     atomic.Int64 // the number of the next event
-	accepted atomic.Int64 // how many events were
+	client     *fasthttp.Client
+	url        string
+	structured bool         // sends JSON only
+	kind       string       // the events' type
+	next       atomic.Int64 // the number of the next event
+	accepted   atomic.Int64 // how many events were
 }
 
-func newSender(url string, connections int) *sender {
-	return &sender{url: url, client: &fasthttp.Client{MaxConnsPerHost: connections, DisableHeaderNamesNormalizing: true}}
+func newSender(i *instance, connections int) *sender {
+	client := &fasthttp.Client{MaxConnsPerHost: connections, DisableHeaderNamesNormalizing: true}
+	return &sender{url: i.ingest, structured: i.structured, kind: eventType, client: client}
 }
 
 // send publishes the next event; it is accepted when there is no error.
 func (s *sender) send() (id string, err error) {
 	e := makeEvent(int(s.next.Add(1)-1), time.Now())
+	e.Type = s.kind
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
 	request.SetRequestURI(s.url)
 	request.Header.SetMethod(http.MethodPost)
-	e.HTTPHeaders(request.Header.Add)
-	request.SetBodyRaw(e.Data)
-	if err := s.client.Do(request, response); err != nil {
-		return e.ID, err
+	if s.structured {
+		request.Header.SetContentType(structuredMode)
+		request.SetBodyRaw(e.AppendJSON(nil))
+	} else {
+		e.HTTPHeaders(request.Header.Add)
+		request.SetBodyRaw(e.Data)
 	}
-	if response.StatusCode()/100 != 2 {
-		return e.ID, fmt.Errorf("answered %d: %.200q", response.StatusCode(), response.Body())
+	if err := s.do(request, response); err != nil {
+		return e.ID, err
 	}
 	s.accepted.Add(1)
 	return e.ID, nil
+}
+
+// The content types of CloudEvents in JSON.
+const (
+	structuredMode = "application/cloudevents+json"
+	batchedMode    = "application/cloudevents-batch+json"
+)
+
+func (s *sender) do(request *fasthttp.Request, response *fasthttp.Response) error {
+	if err := s.client.Do(request, response); err != nil {
+		return err
+	}
+	if response.StatusCode()/100 != 2 {
+		return fmt.Errorf("answered %d: %.200q", response.StatusCode(), response.Body())
+	}
+	return nil
+}
+
+// batch publishes events in one request.
+func (s *sender) batch(events ...event.Event) error {
+	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(request)
+	defer fasthttp.ReleaseResponse(response)
+	request.SetRequestURI(s.url)
+	request.Header.SetMethod(http.MethodPost)
+	request.Header.SetContentType(batchedMode)
+	body := []byte{'['}
+	for n := range events {
+		if n > 0 {
+			body = append(body, ',')
+		}
+		body = events[n].AppendJSON(body)
+	}
+	request.SetBodyRaw(append(body, ']'))
+	return s.do(request, response)
 }
 
 // first sends until something is accepted: the system may be starting.

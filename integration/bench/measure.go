@@ -5,27 +5,48 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
 
-// The sections of a run.
-const (
-	sectionDispatch = "dispatch"
-	sectionLatency  = "latency"
-	sectionIngest   = "ingest"
-	sectionLife     = "life"
-	sectionTick     = "schedules"
-)
+// A section is one part of a run.
+type section struct {
+	name string
+	// each measures one system, alone what only sluice does, in a folder.
+	each  func(b *bench, ctx context.Context, s system, dir string) error
+	alone func(b *bench, ctx context.Context, dir string) error
+	once  bool // in the first round only: it takes long, and stands by itself
+}
 
-var sections = []string{sectionDispatch, sectionLatency, sectionIngest, sectionLife, sectionTick}
+var sections = []section{
+	{name: "dispatch", each: (*bench).dispatch},
+	{name: "latency", each: (*bench).latency},
+	{name: "ingest", each: (*bench).ingest},
+	{name: "batches", alone: (*bench).batches},
+	{name: "triggers", alone: (*bench).manyTriggers},
+	{name: "fanout", alone: (*bench).fanOut, once: true},
+	{name: "backlog", alone: (*bench).backlog, once: true},
+	{name: "retries", alone: (*bench).retries, once: true},
+	{name: "life", alone: (*bench).life, once: true},
+	{name: "letters", alone: (*bench).letters, once: true},
+	{name: "schedules", alone: (*bench).tick, once: true},
+}
+
+func sectionNames() []string {
+	names := make([]string, 0, len(sections))
+	for _, s := range sections {
+		names = append(names, s.name)
+	}
+	return names
+}
 
 // A bench is one run of the program.
 type bench struct {
 	*options
 	self   string
 	root   string // of all folders of the run
-	floor  theFloor
 	sluice theSluice
 	book   *book
 	stderr io.Writer
@@ -41,54 +62,58 @@ func measure(ctx context.Context, o *options, stdout, stderr io.Writer) (err err
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.root) }()
-	path := o.sluice
-	if path == "" {
-		if path, err = build(ctx, b.root); err != nil {
-			return err
-		}
+	if b.sluice.path, err = b.program(ctx); err != nil {
+		return err
 	}
-	b.floor, b.sluice = theFloor{self: b.self}, theSluice{path: path}
+	systems, err := b.systems(ctx)
+	if err != nil {
+		return err
+	}
 	for round := range o.rounds {
-		if err := b.round(ctx, round); err != nil {
+		if err := b.round(ctx, round, systems); err != nil {
 			return err
 		}
 	}
 	return b.report(stdout)
 }
 
-// round measures everything once. Which of the two comes first changes with
-// each round.
-func (b *bench) round(ctx context.Context, n int) error {
-	systems := []system{b.floor, b.sluice}
-	if n%2 == 1 {
-		systems[0], systems[1] = systems[1], systems[0]
+// program returns the sluice to measure.
+func (b *bench) program(ctx context.Context) (string, error) {
+	if b.options.sluice != "" {
+		return filepath.Abs(b.options.sluice)
 	}
-	for _, part := range []struct {
-		name    string
-		measure func(context.Context, system, string) error
-	}{{sectionDispatch, b.dispatch}, {sectionLatency, b.latency}, {sectionIngest, b.ingest}} {
-		if !b.wants(part.name) {
+	path := filepath.Join(b.root, nameSluice)
+	return path, build(ctx, ".", path, "./cmd/sluice")
+}
+
+// round measures everything once. Which system comes first changes with each
+// round.
+func (b *bench) round(ctx context.Context, n int, systems []system) error {
+	turn := n % len(systems)
+	systems = append(slices.Clone(systems[turn:]), systems[:turn]...)
+	for _, part := range sections {
+		if !b.wants(part.name) || part.once && n > 0 {
+			continue
+		}
+		if part.alone != nil {
+			measure := func(ctx context.Context, dir string) error { return part.alone(b, ctx, dir) }
+			if err := b.one(ctx, n, part.name, nameSluice, measure); err != nil {
+				return err
+			}
 			continue
 		}
 		for _, s := range systems {
-			if err := b.one(ctx, n, part.name, s, part.measure); err != nil {
+			measure := func(ctx context.Context, dir string) error { return part.each(b, ctx, s, dir) }
+			if err := b.one(ctx, n, part.name, s.name(), measure); err != nil {
 				return err
 			}
 		}
-	}
-	if b.wants(sectionLife) {
-		if err := b.one(ctx, n, sectionLife, b.sluice, b.life); err != nil {
-			return err
-		}
-	}
-	if n == 0 && b.wants(sectionTick) { // once: it takes a minute
-		return b.one(ctx, n, sectionTick, b.sluice, b.tick)
 	}
 	return nil
 }
 
 // one measures one thing of one system, in a folder of its own.
-func (b *bench) one(ctx context.Context, round int, section string, s system, measure func(context.Context, system, string) error) error {
+func (b *bench) one(ctx context.Context, round int, section, system string, measure func(context.Context, string) error) error {
 	dir, err := os.MkdirTemp(b.root, section+"-")
 	if err != nil {
 		return err
@@ -97,21 +122,48 @@ func (b *bench) one(ctx context.Context, round int, section string, s system, me
 	ctx, cancel := context.WithCancel(ctx) // kills what is left of it
 	defer cancel()
 	began := time.Now()
-	if err := measure(ctx, s, dir); err != nil {
-		return fmt.Errorf("%s of %s: %w", section, s.name(), err)
+	if err := measure(ctx, dir); err != nil {
+		return fmt.Errorf("%s of %s: %w", section, system, err)
 	}
-	_, _ = fmt.Fprintf(b.stderr, "round %d of %d: %s of %s took %v\n", round+1, b.rounds, section, s.name(), time.Since(began).Round(time.Millisecond))
+	_, _ = fmt.Fprintf(b.stderr, "round %d of %d: %s of %s took %v\n", round+1, b.rounds, section, system, time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
-// pair starts a worker, and the system that dispatches to it.
-func (b *bench) pair(ctx context.Context, s system, dir string) (*workerProcess, *instance, error) {
+// pair starts a worker, and the system that dispatches to a path of it.
+func (b *bench) pair(ctx context.Context, s system, dir, path string) (*workerProcess, *instance, error) {
 	w, err := startWorker(ctx, dir, b.self)
 	if err != nil {
 		return nil, nil, err
 	}
-	i, err := s.start(ctx, dir, w.url+"/work")
+	i, err := s.start(ctx, dir, w.url+path)
 	return w, i, err
+}
+
+// readyPair is pair for sluice, and waits until it is ready.
+func (b *bench) readyPair(ctx context.Context, s theSluice, dir, path string) (*workerProcess, *instance, error) {
+	w, i, err := b.pair(ctx, s, dir, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return w, i, i.ready(ctx)
+}
+
+// restart ends a sluice with a signal, lets something be done meanwhile, starts
+// it again with the same worker, and returns how long it took to be ready.
+func (b *bench) restart(ctx context.Context, i *instance, s theSluice, dir, to string, signal syscall.Signal, meanwhile func() error) (*instance, time.Duration, error) {
+	if err := i.stop(signal); err != nil {
+		return nil, 0, err
+	}
+	if err := meanwhile(); err != nil {
+		return nil, 0, err
+	}
+	began := time.Now()
+	i, err := s.start(ctx, dir, to)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = i.ready(ctx)
+	return i, time.Since(began), err
 }
 
 // end stops both.

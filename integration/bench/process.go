@@ -28,7 +28,7 @@ type process struct {
 	exited chan struct{}
 }
 
-// spawn starts a child whose output goes to a file in dir.
+// spawn starts a child in dir, whose output goes to a file there.
 func spawn(ctx context.Context, dir, name, path string, args ...string) (*process, error) {
 	log, err := os.CreateTemp(dir, name+"-*.log")
 	if err != nil {
@@ -36,7 +36,7 @@ func spawn(ctx context.Context, dir, name, path string, args ...string) (*proces
 	}
 	defer func() { _ = log.Close() }() // the child has its own
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for us; we end the children
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -158,16 +158,16 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(ticks) * time.Second / ticksPerSecond
 }
 
-// resident returns the child's resident memory in bytes, 0 where it cannot be
-// known.
-func (p *process) resident() int64 {
+// memory returns what the system calls VmRSS, the child's resident memory, or
+// VmHWM, the most that it has had, in bytes; 0 where that cannot be known.
+func (p *process) memory(name string) int64 {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "status"))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(text)) {
 		var kilobytes int64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); n == 1 {
+		if n, _ := fmt.Sscanf(line, name+": %d kB", &kilobytes); n == 1 {
 			return kilobytes << 10
 		}
 	}

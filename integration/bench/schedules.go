@@ -6,13 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
-
-	"sluice/integration/freeport"
 )
 
 const (
@@ -22,13 +18,14 @@ const (
 
 // tick runs ten thousand schedules that are spread over a minute, and looks how
 // long after its time each tick is durable.
-func (b *bench) tick(ctx context.Context, s system, dir string) error {
+func (b *bench) tick(ctx context.Context, dir string) error {
+	s := b.sluice.with(schedulesFile)
 	began := time.Now()
-	i, err := b.sluice.startSchedules(ctx, dir)
+	i, err := s.start(ctx, dir, "")
 	if err != nil {
 		return err
 	}
-	if err := b.sluice.ready(ctx, i); err != nil {
+	if err := i.ready(ctx); err != nil {
 		return err
 	}
 	b.book.add(metricTickStart, s.name(), time.Since(began).Seconds())
@@ -41,31 +38,17 @@ func (b *bench) tick(ctx context.Context, s system, dir string) error {
 	}
 	b.book.add(metricTick50, s.name(), percentile(late, 50))
 	b.book.add(metricTick99, s.name(), percentile(late, 99))
-	b.book.add(metricTickMemory, s.name(), float64(i.resident())/(1<<20))
+	b.book.add(metricTickMemory, s.name(), float64(i.memory("VmRSS"))/(1<<20))
 	return i.stop(syscall.SIGTERM)
 }
 
-func (s theSluice) startSchedules(ctx context.Context, dir string) (*instance, error) {
-	addresses, err := freeport.Addresses(2)
-	if err != nil {
-		return nil, err
-	}
-	ingest, admin := addresses[0], addresses[1]
+func schedulesFile(string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "bus: {dir: %q, max_bytes: %dMiB}\ningest: {listen: %q}\nadmin: {listen: %q}\nsources:\n",
-		filepath.Join(dir, "data"), storeSize>>20, ingest, admin)
+	text.WriteString("sources:\n")
 	for n := range schedules {
 		fmt.Fprintf(&text, "  s%d: {cron: {schedule: \"%d * * * * *\"}}\n", n, n%60)
 	}
-	path := filepath.Join(dir, "sluice.yaml")
-	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
-		return nil, err
-	}
-	p, err := spawn(ctx, dir, s.name(), s.path, "up", "--config", path)
-	if err != nil {
-		return nil, err
-	}
-	return &instance{process: p, ingest: "http://" + ingest, admin: "http://" + admin}, nil
+	return text.String()
 }
 
 // lateness returns for as many ticks as there are schedules how many

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,51 +10,72 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"sluice/bus"
-	"sluice/integration/freeport"
 )
 
-// The names of what stands in the configuration.
-const (
-	sourceName  = "in"
-	triggerName = "work"
-	// storeSize is what the events may take, the same for both.
-	storeSize = 2 << 30
-)
-
-// storeOptions are how a store is opened by this program.
-func storeOptions(dir string) bus.Options {
-	return bus.Options{Dir: filepath.Join(dir, "data"), MaxBytes: storeSize}
-}
-
-// A system is what is measured: the floor, or sluice.
+// A system is what is measured: the floor, sluice, or a peer.
 type system interface {
 	name() string
-	// prepare makes a store in a folder that knows where the dispatch begins:
-	// what is published to it from then on is to be delivered.
-	prepare(ctx context.Context, dir string) error
+	// backlog makes a store in a folder, with so many events that are to be
+	// delivered when it is started then.
+	backlog(ctx context.Context, dir string, events int) error
 	// start runs it on a folder. It dispatches to a URL, or nothing for "".
-	start(ctx context.Context, dir, worker string) (*instance, error)
+	start(ctx context.Context, dir, to string) (*instance, error)
 }
 
 // An instance is a system that runs.
 type instance struct {
 	*process
-	ingest string // URL that takes events
-	admin  string // URL of sluice's admin listener
+	server     *process // that it stores its events with, nil when that is inside of it
+	ingest     string   // URL that takes events
+	structured bool     // takes them as JSON only
+	admin      string   // URL of sluice's admin listener
+}
+
+func (i *instance) processes() []*process {
+	if i.server == nil {
+		return []*process{i.process}
+	}
+	return []*process{i.process, i.server}
+}
+
+// cpu returns how much time of a processor its processes have used so far.
+func (i *instance) cpu() (sum time.Duration) {
+	for _, p := range i.processes() {
+		sum += p.cpu()
+	}
+	return sum
+}
+
+// most returns the most resident memory that its processes have had, in bytes.
+func (i *instance) most() (sum int64) {
+	for _, p := range i.processes() {
+		sum += p.memory("VmHWM")
+	}
+	return sum
+}
+
+// stop ends its processes. How long a peer takes to end is not measured: some
+// wait for what does not come any more.
+func (i *instance) stop(signal syscall.Signal) error {
+	if i.server == nil {
+		return i.process.stop(signal)
+	}
+	return errors.Join(i.process.stop(syscall.SIGKILL), i.server.stop(signal))
 }
 
 // theFloor is the floor: this program in its other role.
 type theFloor struct{ self string }
 
-func (theFloor) name() string                          { return roleFloor }
-func (theFloor) prepare(context.Context, string) error { return nil }
+func (theFloor) name() string { return roleFloor }
 
-func (f theFloor) start(ctx context.Context, dir, worker string) (*instance, error) {
+func (theFloor) backlog(ctx context.Context, dir string, events int) error {
+	return publish(ctx, dir, 0, events)
+}
+
+func (f theFloor) start(ctx context.Context, dir, to string) (*instance, error) {
 	args := []string{roleFloor, "-dir", dir}
-	if worker != "" {
-		args = append(args, "-to", worker)
+	if to != "" {
+		args = append(args, "-to", to)
 	}
 	p, err := spawn(ctx, dir, roleFloor, f.self, args...)
 	if err != nil {
@@ -63,65 +85,41 @@ func (f theFloor) start(ctx context.Context, dir, worker string) (*instance, err
 	return &instance{process: p, ingest: url + "/"}, err
 }
 
-// theSluice is the real program, with a configuration file.
-type theSluice struct{ path string }
-
-func (theSluice) name() string { return "sluice" }
-
-// prepare runs it once, so that its trigger begins before what is published
-// then.
-func (s theSluice) prepare(ctx context.Context, dir string) error {
-	i, err := s.start(ctx, dir, "http://127.0.0.1:9/")
-	if err != nil {
-		return err
+// systems returns those that were asked for, and builds what it must.
+func (b *bench) systems(ctx context.Context) (all []system, err error) {
+	for _, name := range b.names() {
+		switch name {
+		case roleFloor:
+			all = append(all, theFloor{self: b.self})
+		case nameSluice:
+			all = append(all, b.sluice)
+		default:
+			_, _ = fmt.Fprintf(b.stderr, "building %s\n", name)
+			p := peers[name]
+			p.self, p.path = b.self, filepath.Join(b.root, name)
+			if err := build(ctx, filepath.Join("integration", "peers", name), p.path, "."); err != nil {
+				return nil, err
+			}
+			all = append(all, p)
+		}
 	}
-	if err := s.ready(ctx, i); err != nil {
-		return err
-	}
-	return i.stop(syscall.SIGTERM)
+	return all, nil
 }
 
-func (s theSluice) start(ctx context.Context, dir, worker string) (*instance, error) {
-	addresses, err := freeport.Addresses(2)
-	if err != nil {
-		return nil, err
+// build builds a program of a module's folder.
+func build(ctx context.Context, folder, to, program string) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, program)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s in %s: %w\n%s", program, folder, err, output)
 	}
-	ingest, admin := addresses[0], addresses[1]
-	path := filepath.Join(dir, "sluice.yaml")
-	if err := os.WriteFile(path, []byte(configuration(dir, ingest, admin, worker)), 0o600); err != nil {
-		return nil, err
-	}
-	p, err := spawn(ctx, dir, s.name(), s.path, "up", "--config", path)
-	if err != nil {
-		return nil, err
-	}
-	return &instance{process: p, ingest: "http://" + ingest + "/in", admin: "http://" + admin}, nil
-}
-
-func configuration(dir, ingest, admin, worker string) string {
-	text := fmt.Sprintf("bus: {dir: %q, max_bytes: %dMiB}\ningest: {listen: %q}\nadmin: {listen: %q}\nsources: {%s: {http: {path: /in}}}\n",
-		filepath.Join(dir, "data"), storeSize>>20, ingest, admin, sourceName)
-	if worker == "" {
-		return text
-	}
-	return text + fmt.Sprintf("triggers:\n  %s:\n    on: %s\n    when: {type: [{prefix: bench.}]}\n    to: {http: {url: %q}}\n"+
-		"    retry: {attempts: 5, initial: 1s, max: 5m}\n    concurrency: %d\n", triggerName, sourceName, worker, floorWorkers)
+	return nil
 }
 
 // ready waits until sluice says that it is.
-func (theSluice) ready(ctx context.Context, i *instance) error {
+func (i *instance) ready(ctx context.Context) error {
 	return until(ctx, i.process, startWithin, often, func() bool { return ask(ctx, http.MethodGet, i.admin+"/readyz", nil) == nil })
-}
-
-// build builds sluice into a folder.
-func build(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "sluice")
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "sluice/cmd/sluice")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build sluice: %w\n%s", err, output)
-	}
-	return path, nil
 }

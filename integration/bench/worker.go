@@ -8,44 +8,42 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// A tally is what a worker has received so far.
-type tally struct {
-	Requests int64 // all of them
-	Events   int64 // each counted once
-	First    int64 // Unix nanoseconds of the first request
-	Last     int64 // of the newest event that was new
-}
+// The paths of a worker.
+const (
+	pathWork  = "/work"  // takes events, each of which is to come once
+	pathNoted = "/noted" // the same, and notes when each came
+	pathEach  = "/each"  // takes deliveries of the same events by many triggers
+	pathRetry = "/retry" // takes nothing at the first attempt, and notes how late the second one is
+)
+
+var paths = []string{pathWork, pathNoted, pathEach, pathRetry}
+
+// retryAfter is when the worker asks for the second attempt.
+const retryAfter = 5 * time.Second
 
 // A worker takes events, and answers 200 once it has read them.
-type worker struct {
-	requests, events, first, last atomic.Int64
-	record                        atomic.Bool
-
-	seen [1 << 16]atomic.Uint64 // a bit for each number of an event
-
-	mu       sync.Mutex
-	receipts map[string]int64 // Unix nanoseconds by id, while recording
-}
+type worker map[string]*inbox
 
 // runWorker serves until ctx ends, and says where.
 func runWorker(ctx context.Context, stdout io.Writer) error {
-	w := &worker{receipts: map[string]int64{}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /work", w.work)
-	mux.HandleFunc("GET /tally", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, w.tally()) })
-	mux.HandleFunc("POST /record", func(http.ResponseWriter, *http.Request) { w.record.Store(true) })
-	mux.HandleFunc("GET /receipts", func(rw http.ResponseWriter, _ *http.Request) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		answer(rw, w.receipts)
-	})
+	w, mux := worker{}, http.NewServeMux()
+	for _, path := range paths {
+		box := &inbox{notes: map[string]int64{}}
+		w[path] = box
+		take := box.take
+		switch path {
+		case pathEach:
+			take = box.takeEach
+		case pathRetry:
+			take = box.takeRetry
+		}
+		mux.HandleFunc("POST "+path, take)
+	}
+	mux.HandleFunc("GET /tally/{path}", func(rw http.ResponseWriter, r *http.Request) { answer(rw, w["/"+r.PathValue("path")].tally()) })
+	mux.HandleFunc("GET /notes/{path}", func(rw http.ResponseWriter, r *http.Request) { answer(rw, w["/"+r.PathValue("path")].noted()) })
 	return serve(ctx, "127.0.0.1:0", mux, stdout)
 }
 
@@ -73,45 +71,6 @@ func answer(w http.ResponseWriter, value any) {
 	_ = json.NewEncoder(w).Encode(value) // who asks has gone
 }
 
-func (w *worker) work(rw http.ResponseWriter, r *http.Request) {
-	now := time.Now().UnixNano()
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		rw.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	if w.requests.Add(1) == 1 {
-		w.first.Store(now)
-	}
-	id := r.Header.Get("Ce-Id")
-	if w.isNew(id) {
-		w.events.Add(1)
-		w.last.Store(now)
-		w.note(id, now)
-	}
-}
-
-// isNew tells whether an event was not there before.
-func (w *worker) isNew(id string) bool {
-	n, err := strconv.ParseUint(strings.TrimPrefix(id, idPrefix), 10, 64)
-	if err != nil || n/64 >= uint64(len(w.seen)) {
-		return false
-	}
-	bit := uint64(1) << (n % 64)
-	return w.seen[n/64].Or(bit)&bit == 0
-}
-
-func (w *worker) note(id string, now int64) {
-	if w.record.Load() {
-		w.mu.Lock()
-		w.receipts[id] = now
-		w.mu.Unlock()
-	}
-}
-
-func (w *worker) tally() tally {
-	return tally{Requests: w.requests.Load(), Events: w.events.Load(), First: w.first.Load(), Last: w.last.Load()}
-}
-
 // A workerProcess is a worker as the measuring process sees it.
 type workerProcess struct {
 	*process
@@ -127,8 +86,14 @@ func startWorker(ctx context.Context, dir, self string) (*workerProcess, error) 
 	return &workerProcess{process: p, url: url}, err
 }
 
-func (w *workerProcess) tally(ctx context.Context) (t tally, err error) {
-	return t, ask(ctx, http.MethodGet, w.url+"/tally", &t)
+// tally asks what has come to a path.
+func (w *workerProcess) tally(ctx context.Context, path string) (t tally, err error) {
+	return t, ask(ctx, http.MethodGet, w.url+"/tally"+path, &t)
+}
+
+// notes asks for what was noted at a path, by the event's id.
+func (w *workerProcess) notes(ctx context.Context, path string) (notes map[string]int64, err error) {
+	return notes, ask(ctx, http.MethodGet, w.url+"/notes"+path, &notes)
 }
 
 // ask makes a request, and decodes the answer when into is not nil.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 
 	"sluice/functions"
 	"sluice/functions/runtimes"
+	"sluice/integration/bench/measures"
 	"sluice/integration/page"
 )
 
@@ -32,6 +32,9 @@ func main() {
 	}
 }
 
+// thePool is the way of calls in the program, as a trigger makes them.
+const thePool = "the pool"
+
 // A bench is one run of the program.
 type bench struct {
 	calls, cold int
@@ -43,7 +46,7 @@ type bench struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	b := &bench{stderr: stderr, command: strings.TrimSpace("go run ./integration/bench/functions " + strings.Join(args, " "))}
+	b := &bench{stderr: stderr}
 	f := flag.NewFlagSet("functions", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.IntVar(&b.calls, "calls", 5000, "warm calls, one after the other")
@@ -52,6 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	b.command = measures.Command("integration/bench/functions", f)
 	if b.calls < 1 || b.cold < 1 {
 		return fmt.Errorf("-calls %d -cold %d: write numbers from 1 on", b.calls, b.cold)
 	}
@@ -67,8 +71,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if b.update != "" {
-		_, err := page.Update(b.update, "functions", b.markdown())
-		return err
+		if _, err := page.Update(b.update, "functions", b.markdown()); err != nil {
+			return err
+		}
+		return measures.Update(b.update, []measures.Row{b.warm()})
 	}
 	_, err = io.WriteString(stdout, b.markdown())
 	return err
@@ -103,7 +109,7 @@ func (b *bench) runtime(ctx context.Context, program runtimes.Program) error {
 		}
 		return m.calls(ctx, &m.warm, b.calls, call)
 	})
-	b.rows = append(b.rows, row{program.Runtime, "the pool", &m})
+	b.rows = append(b.rows, row{program.Runtime, thePool, &m})
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sluice/integration/bench/measures"
 )
 
 // A row is what was measured of one function by one way.
@@ -23,6 +25,26 @@ func (b *bench) markdown() string {
 			percentile(r.warm, 50), percentile(r.warm, 99), float64(len(r.warm))/r.whole.Seconds(), percentile(r.cold, 50))
 	}
 	return text.String()
+}
+
+// mostWarm is what a warm call may add to the function's own time, in
+// milliseconds.
+const mostWarm = 0.3
+
+// warm is the row of the table of measures: the functions do nothing but answer.
+func (b *bench) warm() measures.Row {
+	row := measures.Row{What: measures.Function, Reached: true, Command: b.command}
+	var figures []string
+	for _, r := range b.rows {
+		if r.way != thePool {
+			continue
+		}
+		p50 := percentile(r.warm, 50)
+		figures = append(figures, fmt.Sprintf("%s %.2f", r.runtime, p50))
+		row.Reached = row.Reached && p50 <= mostWarm
+	}
+	row.Figure = strings.Join(figures, ", ") + " ms"
+	return row
 }
 
 // percentile returns the smallest value that at least p percent of the values
