@@ -42,7 +42,7 @@ func (c *Core) mayStart() bool {
 
 // attempt starts what t has room for.
 func (c *Core) attempt(t *trigger) {
-	for t.running < t.config.Concurrency && !t.standsStill() && c.mayStart() {
+	for c.mayBegin(t) {
 		d := c.next(t)
 		if d == nil {
 			return
@@ -51,9 +51,45 @@ func (c *Core) attempt(t *trigger) {
 	}
 }
 
-// next takes the delivery that is attempted next: suspects when they may, then
-// new and due ones by turns.
+// mayBegin tells whether an attempt of t may start, whatever its key is.
+func (c *Core) mayBegin(t *trigger) bool {
+	if t.running >= t.most() || t.standsStill() || !c.mayStart() || t.config.Flow.Ordered && t.nameless > 0 {
+		return false
+	}
+	if until := t.breaker.waits(c.now); until != 0 {
+		if until != never {
+			c.alarms.set(t, until)
+		}
+		return false
+	}
+	return c.withinRate(t)
+}
+
+// most is how many deliveries of t may be under way.
+func (t *trigger) most() int {
+	if !t.config.Flow.Adaptive {
+		return t.config.Concurrency
+	}
+	unit := max(1, t.config.Batch)
+	return unit * t.adaptive.allows(max(1, t.config.Concurrency/unit))
+}
+
+func (t *trigger) bed() *int64 { return &t.alarm }
+
+// woken looks at what has become possible.
+func (t *trigger) woken(c *Core) { c.touch(t) }
+
+// next takes the delivery that is attempted next.
 func (c *Core) next(t *trigger) *delivery {
+	for {
+		if d := c.pick(t); d == nil || c.admit(d) {
+			return d
+		}
+	}
+}
+
+// pick takes suspects when they may run, then new and due deliveries by turns.
+func (c *Core) pick(t *trigger) *delivery {
 	if c.alone == nil {
 		if d := popUnsettled(&t.suspects); d != nil {
 			return d
@@ -110,6 +146,9 @@ func (c *Core) begun(d *delivery, p phase) {
 	d.phase, d.tried = p, true
 	d.t.running++
 	c.running++
+	c.spend(d)
+	d.t.breaker.starts(d)
+	c.lookAhead(d)
 }
 
 func (c *Core) emitStart(d *delivery) {
@@ -117,7 +156,14 @@ func (c *Core) emitStart(d *delivery) {
 	if d.first == 0 {
 		d.first = c.now
 	}
-	c.emit(Start{Key: d.key, Attempt: d.attempts + 1, Body: d.body, Alone: c.alone == d})
+	c.emit(Start{Key: d.key, Attempt: d.attempts + 1, Body: d.body, Batch: d.batch(), Alone: c.alone == d})
+}
+
+func (d *delivery) batch() string {
+	if d.keys == nil {
+		return ""
+	}
+	return d.keys.Batch
 }
 
 // finished turns the end of an attempt into an outcome.
@@ -127,8 +173,10 @@ func (c *Core) finished(in Finished) {
 		return
 	}
 	t, r := d.t, in.Result
+	c.learn(d, &r)
 	t.running--
 	c.running--
+	c.vacate(d)
 	if c.alone == d {
 		c.alone = nil
 		c.touchSuspects()
@@ -138,7 +186,9 @@ func (c *Core) finished(in Finished) {
 	if r.Class == Gone {
 		c.gone(t, r)
 	}
-	v := decide(r, d.attempts+1, time.Duration(c.now-d.first), t.config.Retry)
+	policy := t.config.Retry
+	policy.Forever = t.config.Flow.Block
+	v := decide(r, d.attempts+1, time.Duration(c.now-d.first), policy)
 	o := ledger.Outcome{Key: d.key, Kind: v.Kind, Attempt: d.attempts + 1, Time: c.now, Duration: int64(r.Duration), Status: r.Status}
 	if v.Kind != ledger.Throttled {
 		d.attempts++
@@ -164,9 +214,24 @@ func (c *Core) finished(in Finished) {
 	c.timers.push(d)
 }
 
+// learn lets the flow of a trigger learn from the end of an attempt. One that
+// was made to see whether the sink works again, and failed, counts as none.
+func (c *Core) learn(d *delivery, r *Result) {
+	t, flow := d.t, &d.t.config.Flow
+	if flow.Adaptive {
+		unit := max(1, t.config.Batch)
+		t.adaptive.ends(*r, t.running/unit, max(1, t.config.Concurrency/unit), c.now)
+	}
+	if t.breaker.ends(d, r.Class, c.now, flow.Breaker) && r.Class == Failed {
+		r.Class = Busy
+	}
+}
+
 // die ends a delivery without another attempt.
 func (c *Core) die(d *delivery, reason string) {
 	c.release(d)
+	c.handBack(d)
+	c.vacate(d)
 	c.delay(d)
 	d.phase = dying
 	c.pending.outcome(d, ledger.Outcome{
@@ -192,6 +257,13 @@ func (c *Core) discard(d *delivery, reason string) {
 func (c *Core) settle(d *delivery, o ledger.Outcome) {
 	c.undelay(d)
 	d.phase = settled
+	if d.nameless {
+		d.nameless = false
+		d.t.nameless--
+	}
+	c.handBack(d)
+	c.vacate(d)
+	c.stepLane(d)
 	c.pending.outcome(d, o, c.now)
 	c.touch(d.t)
 }
@@ -226,6 +298,9 @@ func (c *Core) release(d *delivery) {
 	if d.holds {
 		d.t.held -= d.size
 		d.body, d.holds = nil, false
+		if d.phase == parked {
+			d.t.parked--
+		}
 	}
 }
 
@@ -233,7 +308,10 @@ func (c *Core) release(d *delivery) {
 // those under way have ended, or somebody does something about it.
 func (c *Core) Full(id uint32) bool {
 	t := c.triggers[id]
-	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.config.Concurrency {
+	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.most() {
+		return true
+	}
+	if t.buffered.len() == 0 && t.keyed() > 0 {
 		return true
 	}
 	shut := t.gate.Behind && !t.live && !t.open && !c.mayOpen(t)
@@ -256,8 +334,15 @@ func (c *Core) ripen() {
 			break
 		}
 		d.phase = ready
-		d.t.ready.push(d)
+		c.enter(d)
 		c.touch(d.t)
+	}
+	for {
+		who := c.alarms.due(c.now)
+		if who == nil {
+			break
+		}
+		who.woken(c)
 	}
 	c.expire()
 }
@@ -291,7 +376,7 @@ func (c *Core) load(t *trigger) {
 			continue
 		}
 		t.asked++
-		d.size = size
+		d.size, d.asked = size, true
 		t.asking += size
 		c.wanted[d.key.Sequence] = append(c.wanted[d.key.Sequence], d)
 	}
@@ -325,6 +410,7 @@ func (c *Core) fetched(in Fetched) {
 		for _, d := range c.wanted[sequence] {
 			d.t.asked--
 			d.t.asking -= d.size
+			d.asked = false
 			c.touch(d.t)
 			if d.phase != ready {
 				c.release(d)

@@ -18,19 +18,20 @@ func (c *Core) configure(in Configure) {
 	if first {
 		c.tailVersion = in.Version
 	}
-	was := map[*trigger]bool{}
+	was, reflowed := map[*trigger]bool{}, map[*trigger]bool{}
 	for _, t := range c.order {
 		was[t], t.configured = t.configured, false
 	}
 	numbers := map[string]uint32{}
 	for i := range in.Triggers {
-		t := c.place(&in.Triggers[i], in, first)
+		t := c.place(&in.Triggers[i], in, first, reflowed)
 		if !was[t] {
-			t.version = in.Version
+			c.returned(t, in.Version, reflowed)
 		}
 		numbers[t.gate.Name] = t.id
 	}
 	c.unbegun = slices.DeleteFunc(c.unbegun, func(t *trigger) bool { return !t.configured })
+	c.reflow(reflowed)
 	c.retire()
 	c.ring.reset(c.tail + 1)
 	c.emit(Indexed{Version: in.Version, Numbers: numbers})
@@ -39,7 +40,7 @@ func (c *Core) configure(in Configure) {
 }
 
 // place finds or makes the trigger of a configuration.
-func (c *Core) place(config *Trigger, in Configure, first bool) *trigger {
+func (c *Core) place(config *Trigger, in Configure, first bool, reflowed map[*trigger]bool) *trigger {
 	t := c.find(config.Name)
 	if t == nil || t.gate.Removed != 0 {
 		t = c.former(config, in, t)
@@ -58,11 +59,59 @@ func (c *Core) place(config *Trigger, in Configure, first bool) *trigger {
 	if t.gate.Since == 0 {
 		c.await(t, in.Last, first)
 	}
+	c.flowOf(t, config, in.Version, reflowed)
 	t.config, t.configured, t.leaving = *config, true, false
 	if t.quota < 0 {
 		t.quota = c.suspicion(config)
 	}
 	return t
+}
+
+// returned has a trigger begin that was not configured before. Keys that nobody
+// could find meanwhile are asked for anew.
+func (c *Core) returned(t *trigger, version uint64, reflowed map[*trigger]bool) {
+	t.version, t.keyVersion = version, version
+	if _, found := reflowed[t]; !found && t.nameless > 0 {
+		reflowed[t] = false
+	}
+}
+
+// flowOf notes that the flow of t changes, and whether its keys do.
+func (c *Core) flowOf(t *trigger, config *Trigger, version uint64, reflowed map[*trigger]bool) {
+	was := &t.config
+	if was.Flow == config.Flow && was.KeySpec == config.KeySpec {
+		return
+	}
+	reflowed[t] = was.KeySpec != config.KeySpec
+	if reflowed[t] {
+		t.keyVersion = version
+	}
+	if was.Flow.Breaker != config.Flow.Breaker {
+		t.breaker = breaker{}
+	}
+	if was.Flow.Adaptive != config.Flow.Adaptive {
+		t.adaptive = adaptive{}
+	}
+}
+
+// reflow has the deliveries of triggers whose flow has changed wait as the new
+// one says.
+func (c *Core) reflow(changed map[*trigger]bool) {
+	if len(changed) == 0 {
+		return
+	}
+	all := map[*trigger][]*delivery{}
+	for _, d := range c.live {
+		if _, found := changed[d.t]; found {
+			all[d.t] = append(all[d.t], d)
+		}
+	}
+	for _, t := range c.order {
+		if renamed, found := changed[t]; found {
+			slices.SortFunc(all[t], func(a, b *delivery) int { return compareKeys(a.key, b.key) })
+			c.rebuild(t, all[t], renamed)
+		}
+	}
 }
 
 // await has t begin with the first stretch that is matched with its version. At
@@ -115,7 +164,7 @@ func (c *Core) create(config *Trigger, in Configure, first bool) *trigger {
 	t := &trigger{
 		id:      c.state.NextTrigger,
 		gate:    ledger.Gate{Trigger: c.state.NextTrigger, Name: config.Name, Fingerprint: config.Fingerprint},
-		version: in.Version,
+		version: in.Version, keyVersion: in.Version, config: *config,
 	}
 	c.state.NextTrigger++
 	switch {

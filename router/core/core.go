@@ -22,6 +22,10 @@ type Core struct {
 	unbegun  []*trigger // that wait for the first stretch matched with their version
 	live     map[ledger.Key]*delivery
 	timers   timers
+	alarms   alarms
+	early    []*trigger       // with deliveries that wait for what comes before them
+	nameless queue[*delivery] // whose keys are to be asked for
+	naming   []*delivery      // whose keys are asked for
 
 	tail        uint64 // the last sequence that the shared reader has offered
 	tailVersion uint64 // of the index that it was matched with
@@ -105,7 +109,7 @@ func suspect(state *ledger.State, crashed bool) {
 // adopt takes over a trigger that the ledger knows.
 func (c *Core) adopt(known *ledger.Trigger) *trigger {
 	t := &trigger{id: known.Trigger, gate: known.Gate, pause: known.Pause, durable: true, recorded: known.Cursor}
-	t.read = known.Cursor
+	t.read, t.flowSince = known.Cursor, c.now
 	if settled := known.Known.All(); len(settled) > 0 {
 		c.recovered = max(c.recovered, settled[len(settled)-1])
 	}
@@ -149,6 +153,7 @@ func (c *Core) Step(now time.Time, inputs []Input) ([]Output, time.Time) {
 	for _, in := range inputs {
 		c.take(in)
 	}
+	c.arrive()
 	c.ripen()
 	c.work()
 	c.write()
@@ -163,6 +168,8 @@ func (c *Core) take(in Input) {
 		c.sweptTo(in)
 	case Fetched:
 		c.fetched(in)
+	case Identified:
+		c.identified(in)
 	case Finished:
 		c.finished(in)
 	case Appended:
@@ -200,6 +207,7 @@ func (c *Core) work() {
 	}
 	c.sweep()
 	c.fetch()
+	c.identify()
 }
 
 // touch has a trigger looked at by work.
@@ -298,7 +306,8 @@ func (c *Core) Standings() []Standing {
 	for _, t := range c.order {
 		s := Standing{
 			ID: t.id, Gate: t.gate, Pause: t.pause, Configured: t.configured, Read: c.tail,
-			Running: t.running, Buffered: t.buffered.len() + t.loaded.len() + t.suspects.len(), Oldest: oldest[t],
+			Running: t.running, Buffered: t.buffered.len() + t.loaded.len() + t.suspects.len() + t.parked, Oldest: oldest[t],
+			Holds: c.holds(t),
 		}
 		if t.gate.Behind && !t.live {
 			s.Read = t.read

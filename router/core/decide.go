@@ -14,6 +14,9 @@ type RetryPolicy struct {
 	Initial  time.Duration // the most that the first retry waits
 	Max      time.Duration // the most that any retry waits
 	MaxAge   time.Duration // no attempt starts later than this after the first one; 0: no limit
+	// Forever has a delivery attempted again instead of dying: out of attempts,
+	// refused, or too old.
+	Forever bool
 	// Steady makes each wait after a failure the longest one, and those after a
 	// sink had no room short ones.
 	Steady bool
@@ -57,24 +60,32 @@ func decide(r Result, attempt int, waited time.Duration, p RetryPolicy) Verdict 
 		return Verdict{Kind: ledger.Done}
 	case Dropped:
 		return Verdict{Kind: ledger.Discarded, Reason: ledger.ReasonFiltered}
-	case Refused:
-		return Verdict{Kind: ledger.Dying, Reason: ledger.ReasonPermanent}
-	case Failed:
-		if attempt >= p.Attempts {
-			return Verdict{Kind: ledger.Dying, Reason: ledger.ReasonExhausted}
-		}
 	case Gone:
 		return Verdict{Kind: ledger.Throttled, Reason: ledger.PausedGone}
-	case Busy:
+	case Refused, Failed, Busy:
 	}
-	v := Verdict{Kind: ledger.Retry, Delay: delay(r, attempt, p)}
+	again := Verdict{Kind: ledger.Retry, Delay: delay(r, attempt, p)}
 	if r.Class == Busy {
-		v.Kind = ledger.Throttled
+		again.Kind = ledger.Throttled
 	}
-	if p.MaxAge > 0 && waited+v.Delay > p.MaxAge {
-		return Verdict{Kind: ledger.Dying, Reason: ledger.ReasonExpired}
+	if reason := ending(r, attempt, waited+again.Delay, p); reason != "" && !p.Forever {
+		return Verdict{Kind: ledger.Dying, Reason: reason}
 	}
-	return v
+	return again
+}
+
+// ending says why a delivery is not attempted again, at an age; empty when it
+// is.
+func ending(r Result, attempt int, age time.Duration, p RetryPolicy) string {
+	switch {
+	case r.Class == Refused:
+		return ledger.ReasonPermanent
+	case r.Class == Failed && attempt >= p.Attempts:
+		return ledger.ReasonExhausted
+	case p.MaxAge > 0 && age > p.MaxAge:
+		return ledger.ReasonExpired
+	}
+	return ""
 }
 
 // steadyBusy is the most that a delivery waits for a sink without room when its

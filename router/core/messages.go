@@ -177,6 +177,9 @@ type Trigger struct {
 	From uint64
 	// Concurrency is how many deliveries may be under way at once.
 	Concurrency int
+	// Batch is how many deliveries one attempt takes together at most; 0 and 1
+	// mean that each goes by itself.
+	Batch int
 	// Buffer is how many matched events wait in memory before the gate closes.
 	Buffer int
 	Retry  RetryPolicy

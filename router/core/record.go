@@ -104,6 +104,9 @@ func (c *Core) due() int64 {
 // wake returns when the next Step is due at the latest.
 func (c *Core) wake() time.Time {
 	at := c.timers.next()
+	if alarm := c.alarms.next(); alarm != 0 && (at == 0 || alarm < at) {
+		at = alarm
+	}
 	if c.flight == nil && c.phase != ended {
 		if due := c.due(); due != 0 && (at == 0 || due < at) {
 			at = due
@@ -262,10 +265,7 @@ func (c *Core) frontier(t *trigger) uint64 {
 	if flow := t.flow.all(); t.cleared < len(flow) {
 		return flow[t.cleared].key.Sequence - 1
 	}
-	if t.gate.Behind && !t.live {
-		return t.read
-	}
-	return c.tail
+	return c.offered(t)
 }
 
 func (c *Core) nextMark() uint64 {

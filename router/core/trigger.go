@@ -47,9 +47,21 @@ type trigger struct {
 	held     int    // bytes of bodies
 	served   uint64 // when a sweep last reached it, in turns
 	quota    int    // how many more attempts are written down before they start
-	turn     bool
-	dirty    bool
-	active   bool
+
+	limits
+	parked     int              // with bodies
+	parking    queue[*delivery] // those, and some that are no more
+	early      []*delivery      // ascending
+	nameless   int              // deliveries whose keys are not known
+	keyVersion uint64           // of the index that its keys are found with
+	flowSince  int64            // when its flow began
+	breaker    breaker
+	adaptive   adaptive
+	alarm      int64
+
+	turn   bool
+	dirty  bool
+	active bool
 }
 
 // A delivery is one event for one trigger, unsettled.
@@ -57,12 +69,21 @@ type delivery struct {
 	key      ledger.Key
 	t        *trigger
 	phase    phase
-	clear    bool // c(t) may pass it: the newest built record says what becomes of it
-	delayed  bool // counted in its trigger's delayed
-	holds    bool // counted in its trigger's held
-	tried    bool // by this claim
-	counted  bool // as matched, by an earlier claim
-	attempts int  // that have ended
+	clear    bool   // c(t) may pass it: the newest built record says what becomes of it
+	delayed  bool   // counted in its trigger's delayed
+	asked    bool   // its body is under way
+	nameless bool   // its keys are not known
+	early    bool   // what comes before it is not all known
+	quiet    bool   // it has waited for others, as its debounce asks for
+	holds    bool   // counted in its trigger's held
+	tried    bool   // by this claim
+	counted  bool   // as matched, by an earlier claim
+	attempts int    // that have ended
+	keys     *Keys  // nil when its trigger's flow has none
+	lane     *lane  // of its order key
+	slots    *slots // that it occupies
+	penned   *pen   // that it is parked in
+	pen      *pen   // that has let it out
 	size     int
 	body     any
 	since    int64 // when it was offered
@@ -79,6 +100,7 @@ const (
 	waiting // for its time
 	ready   // for its body
 	loaded
+	parked // until a limit of its keys lets it go on
 	dying
 	settled
 )
@@ -88,11 +110,21 @@ func (t *trigger) standsStill() bool {
 	return t.gate.Paused || !t.configured || !t.durable
 }
 
-// room tells whether t may take one more event of this size.
+// room tells whether t may take one more event of this size. What its keys hold
+// back is no reason that it may not, as long as that may wait without bodies.
 func (c *Core) room(t *trigger, size int) bool {
-	return t.buffered.len() < t.config.Buffer &&
-		t.delayed < c.waitingLimit() &&
-		(t.held == 0 || t.held+size <= c.share())
+	if t.delayed >= c.waitingLimit() {
+		return false
+	}
+	if c.fits(t, size) {
+		return true
+	}
+	c.stow(t)
+	return c.fits(t, size)
+}
+
+func (c *Core) fits(t *trigger, size int) bool {
+	return t.buffered.len()+t.parked < t.config.Buffer && (t.held == 0 || t.held+size <= c.share())
 }
 
 // waitingShare is the least that a trigger may have waiting, however many wait
@@ -106,6 +138,13 @@ func (c *Core) waitingLimit() int {
 		return c.options.WaitingLimit
 	}
 	return min(c.options.WaitingLimit, max(waitingShare, c.options.WaitingTotal/max(1, len(c.order))))
+}
+
+// waitingAgain is how many of them may wait when a gate opens again that was
+// closed for it: fewer, or each sweep would end with what has become free.
+func (c *Core) waitingAgain() int {
+	most := c.waitingLimit()
+	return most - max(1, most/8)
 }
 
 // share is how many bytes one trigger may hold, so that a slow one leaves
@@ -129,7 +168,7 @@ func (c *Core) matched(in Matched) {
 			if t == nil || t.gate.Behind && !t.live || t.gate.Start == 0 {
 				continue
 			}
-			if !c.offer(t, e) {
+			if !c.offer(t, e, in.Version) {
 				c.shut(t, e.Sequence-1)
 			}
 		}
@@ -155,11 +194,14 @@ func (c *Core) begin(in Matched) {
 	})
 }
 
+// beginAt has t begin with its fingerprint. What an earlier run has matched
+// with another one is not to be held against it.
 func (c *Core) beginAt(t *trigger, from uint64) {
 	if t.gate.Start == 0 {
-		t.gate.Start = from
+		t.gate.Start, t.gate.Since = from, from
+	} else {
+		t.gate.Since = max(from, t.gate.Start, c.recovered+1)
 	}
-	t.gate.Since = max(from, t.gate.Start)
 	if t.gate.Paused {
 		c.shut(t, from-1)
 	}
@@ -177,7 +219,7 @@ func (c *Core) touchBehind() {
 
 // offer gives an event to t, or returns false because it has no room. What the
 // ledger knows already is only followed until c(t) passes it.
-func (c *Core) offer(t *trigger, e *Entry) bool {
+func (c *Core) offer(t *trigger, e *Entry, version uint64) bool {
 	if e.Sequence < t.gate.Start {
 		return true
 	}
@@ -195,8 +237,10 @@ func (c *Core) offer(t *trigger, e *Entry) bool {
 	d := &delivery{key: key, t: t, since: c.now}
 	c.live[key] = d
 	c.hold(d, e)
-	t.buffered.push(d)
 	c.follow(t, d)
+	c.name(d, e, version)
+	c.line(d)
+	c.enter(d)
 	c.touch(t)
 	return true
 }
@@ -257,6 +301,9 @@ func (c *Core) reopen(t *trigger) {
 		return
 	}
 	if !t.open {
+		if t.delayed <= c.waitingAgain() && !c.mayOpen(t) {
+			c.stow(t)
+		}
 		if !c.mayOpen(t) {
 			return
 		}
@@ -271,7 +318,7 @@ func (c *Core) reopen(t *trigger) {
 // would fit.
 func (c *Core) mayOpen(t *trigger) bool {
 	return t.buffered.len() <= t.config.Buffer/2 &&
-		t.delayed < c.waitingLimit() &&
+		t.delayed <= c.waitingAgain() &&
 		(t.held == 0 || t.held <= c.share()/2 && t.held+t.short <= c.share())
 }
 
@@ -281,7 +328,7 @@ func (c *Core) join(t *trigger) {
 	missed := c.ring.after(t.read)
 	for i := range missed {
 		e := &missed[i]
-		if e.matches(t.id) && !c.offer(t, e) {
+		if e.matches(t.id) && !c.offer(t, e, c.tailVersion) {
 			c.stay(t, e.Sequence-1)
 			return
 		}
@@ -351,13 +398,13 @@ func (c *Core) sweptTo(in Swept) {
 		covered := in.From <= t.read+1 && t.read < to
 		if t.open && !t.live && covered && in.Version >= t.version {
 			t.served = c.sweeps / sweepsInARow
-			c.catchUp(t, in.Entries, to)
+			c.catchUp(t, in.Entries, to, in.Version)
 			c.touch(t)
 		}
 	}
 }
 
-func (c *Core) catchUp(t *trigger, entries []Entry, to uint64) {
+func (c *Core) catchUp(t *trigger, entries []Entry, to, version uint64) {
 	for i := range entries {
 		e := &entries[i]
 		if e.Sequence <= t.read || !e.matches(t.id) {
@@ -366,7 +413,7 @@ func (c *Core) catchUp(t *trigger, entries []Entry, to uint64) {
 		if e.Sequence > to {
 			break
 		}
-		if !c.offer(t, e) {
+		if !c.offer(t, e, version) {
 			c.stay(t, e.Sequence-1)
 			return
 		}

@@ -35,10 +35,12 @@ func (w *world) reconfigure(name string) {
 		w.addTrigger(fmt.Sprintf("t%d", w.created))
 	case draw == 2:
 		w.prints[name] = string(rune('f' + w.rng.IntN(3)))
+		w.drawFlow(name)
 	case draw == 3 && len(w.renamed) < 4 && name != "t0":
 		next := name + "n"
 		w.names[slices.Index(w.names, name)] = next
 		w.renamed[next], w.prints[next], w.mood[next] = append([]string{name}, w.renamed[name]...), w.prints[name], w.mood[name]
+		w.flows[next] = w.flows[name]
 		w.past[next], w.starts[next] = w.past[name], w.starts[name]
 	case draw == 4 && len(w.names) > 1:
 		w.names = slices.DeleteFunc(w.names, func(n string) bool { return n == name })
@@ -59,8 +61,10 @@ func (w *world) turn() {
 		w.readTail()
 	case draw < 35:
 		w.answerRead()
-	case draw < 45:
+	case draw < 43:
 		w.answerFetch()
+	case draw < 45:
+		w.answerIdentify()
 	case draw < 60:
 		w.answerAppend()
 	case draw < 68:
@@ -102,6 +106,7 @@ func (w *world) settleAll(moods func(string) mood) {
 		w.readTail()
 		w.answerRead()
 		w.answerFetch()
+		w.answerIdentify()
 		w.answerAppend()
 		w.storeLetter()
 		for range len(w.attempts) {
@@ -133,7 +138,7 @@ func (w *world) resume(name string) {
 // quiet tells whether there is nothing left to do.
 func (w *world) quiet() bool {
 	state := w.core.State()
-	if w.append != nil || w.read != nil || w.fetch != nil || len(w.pending) > 0 || w.core.Running() > 0 || len(state.Waiting) > 0 || state.Mark < w.next-1 {
+	if w.append != nil || w.read != nil || w.fetch != nil || w.identify != nil || len(w.pending) > 0 || w.core.Running() > 0 || len(state.Waiting) > 0 || state.Mark < w.next-1 {
 		return false
 	}
 	for _, t := range state.Triggers {

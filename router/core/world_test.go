@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -42,7 +43,17 @@ type world struct {
 	settled  map[string]ledger.Kind
 	poisoned map[string]int // crashes by poison event
 
+	flows     map[string]configuredFlow
+	flowing   map[uint32]*flowing
+	specs     map[uint64]map[uint32]string // how keys are found, by version and number
+	count     int                          // attempts that have begun
+	unsettled map[string]int               // attempts by delivery: which one began it, until the world knows its end
+	over      map[string]bool              // ended in this process, as far as the world told it
+	left      map[uint32]bool              // triggers that were not configured for a while
+	debounced map[uint32]bool              // triggers that were told to let the last one win
+
 	core     *core.Core
+	identify *core.Identify
 	wake     time.Time
 	tail     uint64
 	append   *core.Append
@@ -86,6 +97,7 @@ func newWorld(seed uint64) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
 		letters: map[string]int{}, prints: map[string]string{}, past: map[string]bool{}, starts: map[string]uint64{}, mood: map[string]mood{}, gone: map[uint32]bool{},
+		flows: map[string]configuredFlow{}, flowing: map[uint32]*flowing{}, specs: map[uint64]map[uint32]string{}, unsettled: map[string]int{}, over: map[string]bool{}, left: map[uint32]bool{}, debounced: map[uint32]bool{},
 		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, begun: map[ledger.Key]bool{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
 	w.budget = []int{8 << 10, 8 << 10, 4 << 10, 2 << 10}[w.rng.IntN(4)]
@@ -100,6 +112,7 @@ func (w *world) addTrigger(name string) {
 	w.prints[name] = string(rune('f' + w.rng.IntN(3)))
 	w.past[name] = w.rng.IntN(3) == 0
 	w.created++
+	w.drawFlow(name)
 	w.mood[name] = mood{fail: w.rng.Float64() * 0.6, refuse: w.rng.Float64() * 0.1, busy: w.rng.Float64() * 0.2, gone: w.rng.Float64() * 0.05, hangs: w.rng.IntN(6) == 0}
 }
 
@@ -137,6 +150,7 @@ func (w *world) configuration(token any) core.Configure {
 	for _, name := range w.names {
 		in.Triggers = append(in.Triggers, core.Trigger{
 			Name: name, Was: w.renamed[name], Fingerprint: w.prints[name], From: w.from(name), Concurrency: 3, Buffer: 6,
+			Flow: w.flows[name].flow, KeySpec: w.flows[name].spec,
 			Retry: core.RetryPolicy{Attempts: 3, Initial: 50 * time.Millisecond, Max: time.Second, MaxAge: time.Hour},
 		})
 	}
@@ -169,6 +183,8 @@ func (w *world) open() {
 	state.Claim, state.Number, state.Sealed = w.claim, 0, false
 	w.tail = state.Mark
 	w.append, w.read, w.fetch, w.pending, w.attempts, w.stopped = nil, nil, nil, nil, nil, false
+	w.identify, w.unsettled, w.over = nil, map[string]int{}, map[string]bool{}
+	w.flowing = map[uint32]*flowing{}
 	w.gone, w.begun = map[uint32]bool{}, map[ledger.Key]bool{}
 	for _, t := range state.Triggers {
 		if t.Paused != (t.Pause.Since != 0) {
@@ -276,14 +292,25 @@ func (w *world) take(out core.Output) {
 		w.append = &out
 	case core.Fetch:
 		w.fetch = &out
+	case core.Identify:
+		w.identify = &out
 	case core.Read:
 		w.read = &out
 	case core.WriteLetter:
 		w.pending = append(w.pending, out)
 	case core.Indexed:
-		w.indexes[out.Version] = index{}
+		for id := range w.indexes[out.Version-1] {
+			if !slices.Contains(slices.Collect(maps.Values(out.Numbers)), id) {
+				w.left[id] = true
+			}
+		}
+		w.indexes[out.Version], w.specs[out.Version] = index{}, map[uint32]string{}
 		for name, id := range out.Numbers {
-			w.indexes[out.Version][id] = w.prints[name]
+			w.indexes[out.Version][id], w.specs[out.Version][id] = w.prints[name], w.flows[name].spec
+			w.reflow(id, name)
+			if d := w.flows[name].flow.Debounce; d.Window > 0 && !d.All {
+				w.debounced[id] = true
+			}
 		}
 	case core.Acknowledge:
 		w.acks++
@@ -322,6 +349,12 @@ func (w *world) checkStart(s core.Start) {
 	if w.gone[s.Key.Trigger] && !w.begun[s.Key] {
 		w.failf("%s is attempted although its sink is gone", id)
 	}
+	w.checkFlow(s)
+	w.count++
+	w.unsettled[id] = w.count
+	if f := w.flowing[s.Key.Trigger]; f != nil && f.changed && w.begun[s.Key] {
+		w.unsettled[id] = f.since
+	}
 	w.started[id]++
 }
 
@@ -341,6 +374,9 @@ func (w *world) matchedBetween(from, to, version uint64, most int) ([]core.Entry
 			}
 		}
 		slices.Sort(e.Triggers)
+		for _, id := range e.Triggers {
+			e.Keys = append(e.Keys, keysOf(w.specs[version][id], sequence))
+		}
 		entries = append(entries, e)
 		if len(entries) == most {
 			return entries, sequence
@@ -440,10 +476,13 @@ func (w *world) observe(r *ledger.Record) {
 		if o.Kind == ledger.Dead && w.letters[id] == 0 {
 			w.failf("I3: %s is dead and has no letter", id)
 		}
-		if o.Kind == ledger.Discarded && o.Detail.Reason != ledger.ReasonRemoved && o.Detail.Reason != ledger.ReasonFiltered {
+		if o.Kind == ledger.Discarded && o.Detail.Reason == ledger.ReasonDebounced {
+			w.checkDebounced(o.Key)
+		} else if o.Kind == ledger.Discarded && o.Detail.Reason != ledger.ReasonRemoved && o.Detail.Reason != ledger.ReasonFiltered {
 			w.failf("I2: %s is discarded as %s", id, o.Detail.Reason)
 		}
 		w.settled[id] = o.Kind
+		delete(w.unsettled, id)
 	}
 }
 
@@ -463,6 +502,8 @@ func (w *world) storeLetter() {
 	if !w.hasty {
 		w.putLetter(letter)
 	}
+	delete(w.unsettled, w.id(letter.Key))
+	w.over[w.id(letter.Key)] = true
 	w.step(core.LetterStored{Key: letter.Key})
 }
 
@@ -503,6 +544,10 @@ func (w *world) finish() bool {
 	r := w.result(m)
 	if r.Class == core.Gone {
 		w.gone[s.Key.Trigger] = true
+	}
+	if r.Class == core.Succeeded || r.Class == core.Dropped {
+		delete(w.unsettled, w.id(s.Key))
+		w.over[w.id(s.Key)] = true
 	}
 	w.step(core.Finished{Key: s.Key, Result: r})
 	return true

@@ -68,6 +68,7 @@ const (
 	ReasonRemoved   = "removed"   // its trigger left the configuration
 	ReasonMissing   = "missing"   // its event is not in the log any more
 	ReasonFiltered  = "filtered"  // its trigger's transform yields nothing
+	ReasonDebounced = "debounced" // a later one of the same key has replaced it
 )
 
 // An Outcome is the end of an attempt or of a delivery. Times are Unix
