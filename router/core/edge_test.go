@@ -19,12 +19,14 @@ type hand struct {
 	wake    time.Time
 	fold    *ledger.Fold
 	stored  uint64
+	next    uint64 // the last event that was sent
 	broken  error
 	largest int
 
 	starts  []core.Start
 	reads   []core.Read
 	fetches []core.Fetch
+	asked   []core.Identify
 	letters []core.WriteLetter
 	stopped bool
 }
@@ -59,6 +61,8 @@ func (r *hand) step(inputs ...core.Input) {
 				r.reads = append(r.reads, out)
 			case core.Fetch:
 				r.fetches = append(r.fetches, out)
+			case core.Identify:
+				r.asked = append(r.asked, out)
 			case core.WriteLetter:
 				r.letters = append(r.letters, out)
 			case core.Stopped:

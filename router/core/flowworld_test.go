@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"sluice/router/core"
@@ -70,9 +71,9 @@ func keysOf(spec string, sequence uint64) *core.Keys {
 		return nil
 	}
 	n := sequence + uint64(spec[0])
+	one := func(of uint64) string { return strconv.FormatUint(of, 10) }
 	k := &core.Keys{
-		Order: fmt.Sprint(n * 7 % 4), Concurrency: fmt.Sprint(n * 5 % 3), Rate: fmt.Sprint(n % 2),
-		Debounce: fmt.Sprint(n * 3 % 5), Batch: spec + fmt.Sprint(n%3),
+		Order: one(n * 7 % 4), Concurrency: one(n * 5 % 3), Rate: one(n % 2), Debounce: one(n * 3 % 5), Batch: spec + one(n%3),
 	}
 	if k.Order == "0" {
 		k.Order = ""

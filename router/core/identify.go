@@ -89,7 +89,7 @@ func (c *Core) named(d *delivery, keys *Keys) {
 func (c *Core) rebuild(t *trigger, all []*delivery, renamed bool) {
 	t.buffered, t.loaded, t.suspects = queue[*delivery]{}, queue[*delivery]{}, queue[*delivery]{}
 	t.ready, t.parking = queue[*delivery]{}, queue[*delivery]{}
-	t.limits.sleep()
+	t.sleep()
 	t.limits, t.parked, t.early, t.nameless, t.flowSince = limits{}, 0, nil, 0, c.now
 	for _, d := range all {
 		if d.phase == settled {

@@ -205,11 +205,12 @@ func (c *Core) admit(d *delivery) bool {
 	if !t.config.Flow.Rate.Keyed {
 		return true
 	}
-	if m := c.meterOf(t, d.keys); m != nil && !(m.turn(d) && m.open(c)) {
-		c.park(d, &m.pen)
-		return false
+	m := c.meterOf(t, d.keys)
+	if m == nil || m.turn(d) && m.open(c) {
+		return true
 	}
-	return true
+	c.park(d, &m.pen)
+	return false
 }
 
 // withinRate tells whether the rate of a whole trigger lets an attempt start; if
