@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sluice/event"
@@ -37,7 +36,7 @@ func (t *Trigger) keying() *keying {
 	for i, fields := range k.fields {
 		needed = needed || len(fields) > 0
 		for _, f := range fields {
-			k.specs[i] += strconv.Quote(strings.Join(f, "."))
+			k.specs[i] += fmt.Sprintf("%q", []string(f))
 		}
 	}
 	if !needed {

@@ -55,7 +55,7 @@ func (r *Router) configuration(triggers []Trigger) (core.Configure, error) {
 		}
 		t.setDefaults()
 		in.Triggers = append(in.Triggers, core.Trigger{
-			Name: t.Name, Was: t.Was, Fingerprint: t.fingerprint(), Concurrency: t.Concurrency * max(1, t.Batch.Size), Buffer: t.Buffer, Retry: t.Retry,
+			Name: t.Name, Was: t.Was, Fingerprint: t.fingerprint(), Concurrency: t.Concurrency * max(1, t.Batch.Size), Batch: t.Batch.Size, Buffer: t.Buffer, Retry: t.Retry,
 			Flow: t.flow(), KeySpec: t.keying().spec(),
 		})
 	}
