@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,41 +18,74 @@ import (
 // errorLength is how many bytes of an error are kept.
 const errorLength = 512
 
-// start runs one attempt beside the core, of one delivery or of several of the
-// same trigger. Ended is called before the core is told.
+// start has one attempt made beside the core, of one delivery or of several of
+// the same trigger. Ended is called before the core is told.
 func (u *run) start(ctx context.Context, starts []core.Start, ended func()) {
-	t := u.configured.Load().triggers[starts[0].Key.Trigger]
 	for i := range starts {
-		entry, _ := starts[i].Body.(*event.Entry)
-		u.know(starts[i].Key, entry)
+		u.note(&starts[i])
 	}
-	u.wait.Go(func() {
-		release, err := u.reserve(ctx, t, starts)
-		if err != nil {
-			return // the run is over: nobody listens
+	u.give(ctx, job{trigger: u.configured.Load().triggers[starts[0].Key.Trigger], starts: starts, ended: ended})
+}
+
+// startOne is start for a delivery by itself.
+func (u *run) startOne(ctx context.Context, t *Trigger, s core.Start) {
+	u.note(&s)
+	u.give(ctx, job{trigger: t, one: s})
+}
+
+// note keeps what a delivery is about that is attempted.
+func (u *run) note(s *core.Start) {
+	entry, _ := s.Body.(*event.Entry)
+	u.know(s.Key, entry)
+}
+
+func (u *run) give(ctx context.Context, j job) {
+	u.workers.give(j, func(w *worker) { u.wait.Go(func() { u.labour(ctx, w) }) })
+}
+
+// labour is the life of a worker.
+func (u *run) labour(ctx context.Context, w *worker) {
+	for j := range w.jobs {
+		u.do(ctx, w, &j)
+		kept := u.workers.keep(w) // before the core is told, which may have more at once
+		u.inbox.put(w.results...)
+		w.rest()
+		if !kept {
+			return
 		}
-		defer release()
-		began := time.Now()
-		response, errs := u.attempt(ctx, t, starts)
-		if ctx.Err() != nil {
-			return // the run is over: nobody listens
-		}
-		ended()
-		took, jitter := time.Since(began), rand.Float64() // what was together is due together
-		finished := make([]core.Input, len(starts))
-		for i := range starts {
-			result := classify(response, errs[i])
-			result.Duration, result.Jitter = took, jitter
-			finished[i] = core.Finished{Key: starts[i].Key, Result: result}
-		}
-		u.inbox.put(finished...)
-	})
+	}
+}
+
+// do makes an attempt, and leaves with the worker what the core is told of it:
+// nothing when the run is over, because nobody listens.
+func (u *run) do(ctx context.Context, w *worker, j *job) {
+	starts := w.begin(j)
+	release, err := u.reserve(ctx, j.trigger, starts)
+	if err != nil {
+		return
+	}
+	defer release()
+	began := time.Now()
+	response, errs := u.attempt(ctx, w, j.trigger, starts)
+	if ctx.Err() != nil {
+		return
+	}
+	if j.ended != nil {
+		j.ended()
+	}
+	took, jitter := time.Since(began), rand.Float64() // what was together is due together
+	for i := range starts {
+		result := classify(response, errs[i])
+		result.Duration, result.Jitter = took, jitter
+		w.results = append(w.results, core.Finished{Key: starts[i].Key, Result: result})
+	}
 }
 
 // attempt makes one attempt, and returns what became of each delivery. Those
 // that hold no event are no part of it.
-func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sinks.Response, []error) {
-	errs := make([]error, len(starts))
+func (u *run) attempt(ctx context.Context, w *worker, t *Trigger, starts []core.Start) (sinks.Response, []error) {
+	w.errs, w.places = slices.Grow(w.errs[:0], len(starts))[:len(starts)], w.places[:0]
+	errs := w.errs
 	if t == nil {
 		for i := range errs {
 			errs[i] = &sinks.ThrottledError{Err: errReconfigured, After: time.Second}
@@ -59,34 +93,40 @@ func (u *run) attempt(ctx context.Context, t *Trigger, starts []core.Start) (sin
 		return sinks.Response{}, errs
 	}
 	a := sinks.Attempt{Trigger: t.Name, Claim: u.core.Claim(), Batch: t.Batch.Size > 0, Deliveries: make([]sinks.Delivery, 0, len(starts))}
-	places := make([]int, 0, len(starts)) // in starts, of each delivery
 	for i := range starts {
-		s := &starts[i]
-		entry := s.Body.(*event.Entry)
-		if entry.Err != nil {
-			errs[i] = sinks.Permanent(entry.Err)
-			continue
-		}
-		delivered, err := u.prepare(ctx, t, entry.Event)
+		delivery, err := u.delivery(ctx, t, &starts[i])
 		if err != nil {
 			errs[i] = err
 			continue
 		}
-		id := event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: s.Key.Sequence, Trigger: t.Name}
-		a.Deliveries = append(a.Deliveries, sinks.Delivery{ID: id.String(), Attempt: s.Attempt, Event: delivered})
-		places = append(places, i)
+		a.Deliveries = append(a.Deliveries, delivery)
+		w.places = append(w.places, i) // in starts, of each delivery
 	}
-	if len(places) == 0 {
+	if len(w.places) == 0 {
 		return sinks.Response{}, errs
 	}
 	response, err := u.deliver(ctx, t, a)
-	for n, i := range places {
+	for n, i := range w.places {
 		if errs[i] = errorOf(err, n); errs[i] == nil && len(response.Replies[n]) > 0 {
 			errs[i] = guarded(func() error { return u.reply(ctx, t, a.Deliveries[n].ID, response.Replies[n]) })
 		}
 	}
-	u.tellSuccess(ctx, t, &a, &response, places, errs)
+	u.tellSuccess(ctx, t, &a, &response, w.places, errs)
 	return response, errs
+}
+
+// delivery makes of what starts what a sink is given.
+func (u *run) delivery(ctx context.Context, t *Trigger, s *core.Start) (d sinks.Delivery, err error) {
+	entry := s.Body.(*event.Entry)
+	if entry.Err != nil {
+		return d, sinks.Permanent(entry.Err)
+	}
+	if d.Event, err = u.prepare(ctx, t, entry.Event); err != nil {
+		return d, err
+	}
+	id := event.DeliveryID{Incarnation: u.options.Incarnation, Sequence: s.Key.Sequence, Trigger: t.Name}
+	d.ID, d.Attempt = id.String(), s.Attempt
+	return d, nil
 }
 
 // prepare returns the event that an attempt delivers: with all of its data, as
@@ -104,8 +144,8 @@ var errReconfigured = errors.New("the trigger is being reconfigured")
 // deliver gives an attempt to the sink.
 func (u *run) deliver(ctx context.Context, t *Trigger, a sinks.Attempt) (response sinks.Response, err error) {
 	u.metrics.attempted(t, len(a.Deliveries))
-	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
-	defer cancel()
+	ctx, bounded := u.bounds.within(ctx, t.Timeout)
+	defer bounded.release()
 	err = guarded(func() (err error) {
 		response, err = t.Sink.Deliver(ctx, a)
 		return err

@@ -53,7 +53,7 @@ type gathered struct {
 func (u *run) take(ctx context.Context, s core.Start) {
 	t, g := u.configured.Load().triggers[s.Key.Trigger], u.gathering[s.Key.Trigger]
 	if g == nil && (t == nil || t.Batch.Size == 0) {
-		u.start(ctx, []core.Start{s}, func() {})
+		u.startOne(ctx, t, s)
 		return
 	}
 	if g == nil {

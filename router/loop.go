@@ -32,6 +32,8 @@ type run struct {
 	fatal      chan error
 	wait       sync.WaitGroup
 
+	workers   workers
+	bounds    *bounds
 	held      hold
 	gathering map[uint32]*gathering // by trigger
 	hasty     bool                  // batches do not wait for more
@@ -88,7 +90,8 @@ func (r *Router) newRun(ctx context.Context, state *ledger.State, last uint64) (
 		core:    core.Open(state, last, r.options.Core),
 		appends: make(chan core.Append, 1), letters: newMailbox[core.WriteLetter](),
 		reads: make(chan core.Read, 1), fetches: make(chan core.Fetch, 1), identities: make(chan core.Identify, 1),
-		ahead: make(chan struct{}, window), held: newHold(modestMost, bulkyMost), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
+		bounds: newBounds(),
+		ahead:  make(chan struct{}, window), held: newHold(modestMost, bulkyMost), gathering: map[uint32]*gathering{}, hurry: make(chan struct{}, 1), halt: make(chan struct{}), fatal: make(chan error, 4),
 	}
 	r.inbox.put(in)
 	u.announce(done)
@@ -114,13 +117,14 @@ func (u *run) loop(ctx context.Context) error {
 	defer u.finish(cancel)
 	defer stopReading()
 	u.serve(work)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	wakes := alarm{timer: time.NewTimer(0)}
+	defer wakes.timer.Stop()
 	draining, deadline, given := ctx.Done(), (<-chan time.Time)(nil), (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-u.inbox.signal:
-		case <-timer.C:
+		case <-wakes.timer.C:
+			wakes.at = time.Time{}
 		case query := <-u.queries:
 			query(u.core)
 			continue
@@ -143,22 +147,35 @@ func (u *run) loop(ctx context.Context) error {
 		if stopped || err != nil {
 			return err
 		}
-		u.arm(timer, wake)
+		wakes.set(wake, u.clock)
 	}
 }
 
-func (u *run) arm(timer *time.Timer, wake time.Time) {
-	if wake.IsZero() {
-		timer.Stop()
+// An alarm is a timer that is left alone when it rings at the right time already.
+type alarm struct {
+	timer *time.Timer
+	at    time.Time
+}
+
+// set has the alarm ring at a time; the zero time means never.
+func (a *alarm) set(at time.Time, c clock) {
+	switch {
+	case at.Equal(a.at):
 		return
+	case at.IsZero():
+		a.timer.Stop()
+	default:
+		a.timer.Reset(max(0, at.Sub(c.now())))
 	}
-	timer.Reset(max(0, wake.Sub(u.clock.now())))
+	a.at = at
 }
 
 // finish ends everything that works for the core, and waits for it.
 func (u *run) finish(cancel context.CancelFunc) {
 	cancel()
+	u.bounds.close()
 	close(u.halt)
+	u.workers.close()
 	u.wait.Wait()
 }
 

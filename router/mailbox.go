@@ -15,9 +15,16 @@ func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{signal: make(chan stru
 
 // put adds items, which are taken together.
 func (b *mailbox[T]) put(items ...T) {
+	if len(items) == 0 {
+		return
+	}
 	b.mu.Lock()
+	told := len(b.items) > 0 // and not taken since
 	b.items = append(b.items, items...)
 	b.mu.Unlock()
+	if told {
+		return
+	}
 	select {
 	case b.signal <- struct{}{}:
 	default:

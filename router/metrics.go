@@ -18,6 +18,16 @@ type metrics struct {
 	batches  *prometheus.HistogramVec
 	replies  *prometheus.CounterVec
 	held     prometheus.Gauge
+
+	// What the loop has counted before is found here: to look it up by its labels
+	// takes longer than to count.
+	counted map[outcomeOf]prometheus.Counter
+	timed   map[string]prometheus.Observer
+}
+
+type outcomeOf struct {
+	trigger string
+	kind    ledger.Kind
 }
 
 // newMetrics registers the metrics, or returns nil without a registerer.
@@ -46,6 +56,7 @@ func newMetrics(r *Router, to prometheus.Registerer) (*metrics, error) {
 		held: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_large_held_bytes", Help: "Bytes of large payloads that are held for attempts.",
 		}),
+		counted: map[outcomeOf]prometheus.Counter{}, timed: map[string]prometheus.Observer{},
 	}
 	for _, c := range []prometheus.Collector{m.events, m.outcomes, m.seconds, m.batches, m.replies, m.held, &standings{router: r}} {
 		if err := to.Register(c); err != nil {
@@ -81,14 +92,30 @@ func (m *metrics) hold(bytes int64) {
 	}
 }
 
+// outcome counts what became of an attempt or a delivery; only the loop calls it.
 func (m *metrics) outcome(trigger string, o *ledger.Outcome) {
 	if m == nil {
 		return
 	}
-	m.outcomes.WithLabelValues(trigger, o.Kind.String()).Inc()
-	if o.Duration > 0 {
-		m.seconds.WithLabelValues(trigger).Observe(time.Duration(o.Duration).Seconds())
+	key := outcomeOf{trigger, o.Kind}
+	counter := m.counted[key]
+	if counter == nil {
+		counter = m.outcomes.WithLabelValues(trigger, o.Kind.String())
+		m.counted[key] = counter
 	}
+	counter.Inc()
+	if o.Duration > 0 {
+		m.timeOf(trigger).Observe(time.Duration(o.Duration).Seconds())
+	}
+}
+
+func (m *metrics) timeOf(trigger string) prometheus.Observer {
+	timed := m.timed[trigger]
+	if timed == nil {
+		timed = m.seconds.WithLabelValues(trigger)
+		m.timed[trigger] = timed
+	}
+	return timed
 }
 
 // standings are the gauges: how the triggers stand when somebody looks.

@@ -59,35 +59,35 @@ func (c *counter) len() int {
 
 // A fixture is a bus with files on disk and what stands on it.
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	bus     *bus.Bus
 	letters *dlq.Store
 }
 
-func newFixture(t *testing.T) *fixture {
-	t.Helper()
-	return newFixtureWith(t, bus.Options{})
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	return newFixtureWith(tb, bus.Options{})
 }
 
-func newFixtureWith(t *testing.T, o bus.Options) *fixture {
-	t.Helper()
-	o.Dir = t.TempDir()
-	b, err := bus.Open(t.Context(), o)
+func newFixtureWith(tb testing.TB, o bus.Options) *fixture {
+	tb.Helper()
+	o.Dir = tb.TempDir()
+	b, err := bus.Open(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
+	tb.Cleanup(func() {
+		if err := b.Close(context.WithoutCancel(tb.Context())); err != nil {
+			tb.Error(err)
 		}
 	})
-	letters, err := dlq.Open(t.Context(), b.JetStream(), dlq.Options{
+	letters, err := dlq.Open(tb.Context(), b.JetStream(), dlq.Options{
 		Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: func(string) bool { return true },
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &fixture{t: t, bus: b, letters: letters}
+	return &fixture{t: tb, bus: b, letters: letters}
 }
 
 // A running router.
