@@ -53,7 +53,15 @@ func (c *Core) attempt(t *trigger) {
 
 // mayBegin tells whether an attempt of t may start, whatever its key is.
 func (c *Core) mayBegin(t *trigger) bool {
-	if t.running >= t.most() || t.standsStill() || !c.mayStart() || t.config.Flow.Ordered && t.nameless > 0 {
+	if t.running >= t.most() || t.standsStill() || !c.mayStart() {
+		return false
+	}
+	return !t.flows || c.flowing(t)
+}
+
+// flowing tells whether the flow of t lets an attempt start.
+func (c *Core) flowing(t *trigger) bool {
+	if t.config.Flow.Ordered && t.nameless > 0 {
 		return false
 	}
 	if until := t.breaker.waits(c.now); until != 0 {
@@ -82,7 +90,7 @@ func (t *trigger) woken(c *Core) { c.touch(t) }
 // next takes the delivery that is attempted next.
 func (c *Core) next(t *trigger) *delivery {
 	for {
-		if d := c.pick(t); d == nil || c.admit(d) {
+		if d := c.pick(t); d == nil || !t.flows || c.admit(d) {
 			return d
 		}
 	}
@@ -146,9 +154,11 @@ func (c *Core) begun(d *delivery, p phase) {
 	d.phase, d.tried = p, true
 	d.t.running++
 	c.running++
-	c.spend(d)
-	d.t.breaker.starts(d)
-	c.lookAhead(d)
+	if d.t.flows {
+		c.spend(d)
+		d.t.breaker.starts(d)
+		c.lookAhead(d)
+	}
 }
 
 func (c *Core) emitStart(d *delivery) {
@@ -173,10 +183,12 @@ func (c *Core) finished(in Finished) {
 		return
 	}
 	t, r := d.t, in.Result
-	c.learn(d, &r)
+	if t.flows {
+		c.learn(d, &r)
+		c.vacate(d)
+	}
 	t.running--
 	c.running--
-	c.vacate(d)
 	if c.alone == d {
 		c.alone = nil
 		c.touchSuspects()
@@ -257,6 +269,15 @@ func (c *Core) discard(d *delivery, reason string) {
 func (c *Core) settle(d *delivery, o ledger.Outcome) {
 	c.undelay(d)
 	d.phase = settled
+	if d.t.flows {
+		c.leave(d)
+	}
+	c.pending.outcome(d, o, c.now)
+	c.touch(d.t)
+}
+
+// leave takes a settled delivery from all that its flow keeps of it.
+func (c *Core) leave(d *delivery) {
 	if d.nameless {
 		d.nameless = false
 		d.t.nameless--
@@ -264,8 +285,6 @@ func (c *Core) settle(d *delivery, o ledger.Outcome) {
 	c.handBack(d)
 	c.vacate(d)
 	c.stepLane(d)
-	c.pending.outcome(d, o, c.now)
-	c.touch(d.t)
 }
 
 // delay counts d among what waits for a retry or a letter.

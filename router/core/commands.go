@@ -60,6 +60,7 @@ func (c *Core) place(config *Trigger, in Configure, first bool, reflowed map[*tr
 		c.await(t, in.Last, first)
 	}
 	c.flowOf(t, config, in.Version, reflowed)
+	t.flows = config.Flow != Flow{} || config.KeySpec != ""
 	t.config, t.configured, t.leaving = *config, true, false
 	if t.quota < 0 {
 		t.quota = c.suspicion(config)

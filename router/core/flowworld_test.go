@@ -81,6 +81,15 @@ func keysOf(spec string, sequence uint64) *core.Keys {
 	return k
 }
 
+// tellKeys is what the core is told of them.
+func (w *world) tellKeys(spec string, sequence uint64) *core.Keys {
+	keys := keysOf(spec, sequence)
+	if w.blurred && keys != nil {
+		keys.Order = keysOf(spec, sequence+1).Order
+	}
+	return keys
+}
+
 // answerIdentify finds keys with the newest configuration.
 func (w *world) answerIdentify() {
 	if w.identify == nil {
@@ -89,7 +98,7 @@ func (w *world) answerIdentify() {
 	in := core.Identified{Version: w.version, Keys: map[ledger.Key]*core.Keys{}}
 	for _, key := range w.identify.Deliveries {
 		if key.Sequence > w.purged {
-			in.Keys[key] = keysOf(w.specs[w.version][key.Trigger], key.Sequence)
+			in.Keys[key] = w.tellKeys(w.specs[w.version][key.Trigger], key.Sequence)
 		} else if w.needs(key.Sequence) {
 			w.failf("I3: sequence %d is needed and was trimmed", key.Sequence)
 		}

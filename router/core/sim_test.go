@@ -90,6 +90,7 @@ func TestSimulationCatches(t *testing.T) {
 		},
 		"forgets why a trigger is paused": func(_ *world, r *ledger.Record) { r.Pauses = nil },
 		"does not write down suspects":    func(_ *world, r *ledger.Record) { r.Started = nil },
+		"takes one key for another":       func(w *world, _ *ledger.Record) { w.blurred = true },
 	}
 	for name, tamper := range broken {
 		t.Run(name, func(t *testing.T) {

@@ -48,6 +48,7 @@ type trigger struct {
 	served   uint64 // when a sweep last reached it, in turns
 	quota    int    // how many more attempts are written down before they start
 
+	flows bool // its flow is not the zero one
 	limits
 	parked     int              // with bodies
 	parking    queue[*delivery] // those, and some that are no more
@@ -238,9 +239,13 @@ func (c *Core) offer(t *trigger, e *Entry, version uint64) bool {
 	c.live[key] = d
 	c.hold(d, e)
 	c.follow(t, d)
-	c.name(d, e, version)
-	c.line(d)
-	c.enter(d)
+	if t.flows {
+		c.name(d, e, version)
+		c.line(d)
+		c.enter(d)
+	} else {
+		t.buffered.push(d)
+	}
 	c.touch(t)
 	return true
 }
