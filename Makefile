@@ -79,6 +79,7 @@ bench-compare: ## Measure the hot paths of commit REF and of what is here by tur
 
 verify: build test lint integration ## Everything that must pass before a change goes in
 
-nightly: ## A hundred thousand seeds of the simulation, and ten minutes of each fuzz target
+nightly: ## A hundred thousand seeds of the simulation, twenty million verdicts of the pattern index, and ten minutes of each fuzz target
 	go test -count=1 -timeout 6h ./router/core -run 'TestSimulation$$' -sim.seeds=100000 -v
+	go test -count=1 -timeout 6h ./router/pattern -run 'TestIndexAgreesWithThePatterns$$' -pattern.cases=20000000 -v
 	$(MAKE) fuzz FUZZTIME=10m

@@ -98,7 +98,7 @@ func short(text []byte) string {
 // or nil when none needs any. A panic in our own code makes it a letter, not a
 // crash (invariant I7).
 func (t *table) keysOf(e *event.Entry, doc *pattern.Doc, numbers []uint32) (keys []*core.Keys, err error) {
-	if doc == nil || len(t.keyings) == 0 {
+	if len(t.keyings) == 0 {
 		return nil, nil
 	}
 	defer func() {
@@ -115,7 +115,13 @@ func (t *table) keysOf(e *event.Entry, doc *pattern.Doc, numbers []uint32) (keys
 		if keys == nil {
 			keys = make([]*core.Keys, len(numbers))
 		}
+		if doc == nil {
+			doc = pattern.FromEvent(e.Event)
+		}
 		keys[i] = k.of(e.Event, doc)
+	}
+	if doc == nil {
+		return nil, nil
 	}
 	return keys, doc.LoadError()
 }

@@ -200,7 +200,7 @@ func (t *table) alias(triggers []Trigger, numbers map[string]uint32) {
 func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry, error) {
 	var numbers []uint32
 	var found []int
-	matched := make([]core.Entry, 0, len(entries))
+	var matched []core.Entry
 	for i := range entries {
 		e := &entries[i]
 		start, doc := len(numbers), t.doc(e, load)
@@ -210,6 +210,9 @@ func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry,
 		}
 		if start == len(numbers) {
 			continue
+		}
+		if matched == nil {
+			matched = make([]core.Entry, 0, len(entries)-i)
 		}
 		body := *e
 		entry := core.Entry{Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: &body}
@@ -221,10 +224,10 @@ func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry,
 	return matched, nil
 }
 
-// doc returns the document of an entry when more is done with it than to match
-// it, or when its data is kept apart; else nil.
+// doc returns the document of an entry whose data is kept apart, so that it is
+// loaded once; else nil.
 func (t *table) doc(e *event.Entry, load pattern.Loader) *pattern.Doc {
-	if e.Err != nil || len(t.keyings) == 0 && e.Event.Large == nil {
+	if e.Err != nil || e.Event.Large == nil {
 		return nil
 	}
 	return pattern.FromStored(e.Event, load)

@@ -17,7 +17,7 @@ func sample() *event.Event {
 		DataContentType: "application/json",
 		DataSchema:      "https://example.com/schema",
 		Extensions:      map[string]any{"partitionkey": "a", "retry": int32(3), "urgent": true},
-		Data:            []byte(`{"key":"in/a.jpg","size":1234,"tags":[{"k":"x","v":"1"},{"k":"y","v":"2"}]}`),
+		Data:            []byte(`{"key":"in/a.jpg","size":1234,"ip":"10.1.0.9","tags":[{"k":"x","v":"1"},{"k":"y","v":"2"}]}`),
 	}
 }
 

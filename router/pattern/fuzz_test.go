@@ -3,7 +3,12 @@ package pattern
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+
+	"sluice/event"
 )
 
 func FuzzCompile(f *testing.F) {
@@ -42,11 +47,20 @@ func FuzzFromJSON(f *testing.F) {
 		f.Add([]byte(v.event))
 	}
 	f.Add([]byte(`{"a":{"b":1},"a.b":[{"c":1}],"a":null}`))
+	f.Add([]byte(`{"a.x":[1],"a.b.x":2,"a":{"b":[{"c":1}],"d":{"e":"x"}},"a":"x"}`))
+	f.Add([]byte(`"\ud83d\ude00\ud83d\u00e4\/"`))
 	patterns := []*Pattern{
 		mustCompile(f, `{"a":{"b":[{"exists":false},1],"c":[{"anything-but":"x"}]}}`),
 		mustCompile(f, `{"a":[{"numeric":[">",0]}],"b":[{"exists":false}]}`),
+		mustCompile(f, `{"a":{"b":{"c":[{"exists":true}]},"d":["x"]}}`),
+	}
+	x := NewIndex(nil)
+	for i, p := range patterns {
+		x = x.With(Entry{ID: i, Pattern: p.below(f, "data")})
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		checkString(t, raw)
+		checkScanned(t, raw, x)
 		doc, err := FromJSON(raw)
 		if (err == nil) != (json.Valid(raw) && isObject(raw)) {
 			t.Fatalf("%v", err)
@@ -62,6 +76,81 @@ func FuzzFromJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// below is the pattern for what lies below a key.
+func (p *Pattern) below(tb testing.TB, key string) *Pattern {
+	tb.Helper()
+	var fields []string
+	for _, f := range p.branches[0].fields {
+		_, clauses, _ := strings.Cut(f.canonical, ":")
+		fields = append(fields, fmt.Sprintf("%q:%s", key+"."+f.path, clauses))
+	}
+	return mustCompile(tb, "{"+strings.Join(fields, ",")+"}")
+}
+
+// checkString compares a string as it is read here and by encoding/json.
+func checkString(t *testing.T, raw []byte) {
+	t.Helper()
+	var text string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+		return
+	}
+	if got, err := parseTree(raw); err != nil || got.nodes[0].leaf.text != text {
+		t.Fatalf("%v, %q, want %q", err, got.nodes[0].leaf.text, text)
+	}
+}
+
+// checkScanned compares what an index says of data with what the patterns say,
+// which look at all of it.
+func checkScanned(t *testing.T, raw []byte, x *Index) {
+	t.Helper()
+	e := &event.Event{Data: raw}
+	var want []int
+	x.entries.each(func(entry *Entry) {
+		if entry.Pattern.Matches(FromEvent(e)) {
+			want = append(want, entry.ID)
+		}
+	})
+	if got := x.Match("any", e, nil); !slices.Equal(got, want) {
+		t.Fatalf("the index says %v, the patterns %v", got, want)
+	}
+	whole, err := parseTree(raw)
+	if err != nil {
+		return
+	}
+	w := wanted{a: x.everyone.asked.kid("data")}
+	pruned := &tree{}
+	s := scanner{text: string(raw), tree: pruned}
+	if _, valid := s.document(w); !valid || !pruned.isPart(0, whole, 0, w) {
+		t.Fatalf("%q is read into another tree by what is asked for: valid %v", raw, valid)
+	}
+}
+
+// isPart tells whether item i is what there is of item n of the whole tree, but
+// for what nobody wants.
+func (t *tree) isPart(i int32, whole *tree, n int32, w wanted) bool {
+	part, all := &t.nodes[i], &whole.nodes[n]
+	if part.kind != all.kind || w.ends() && part.leaf != all.leaf {
+		return false
+	}
+	c := part.first
+	for k := all.first; k != 0; k = whole.nodes[k].next {
+		inner := w
+		if all.kind == kindObject {
+			if inner = w.below(whole.nodes[k].key); inner.none() {
+				continue
+			}
+			if c == 0 || t.nodes[c].key != whole.nodes[k].key || t.member(i, t.nodes[c].key) != c {
+				return false
+			}
+		}
+		if c == 0 || !t.isPart(c, whole, k, inner) {
+			return false
+		}
+		c = t.nodes[c].next
+	}
+	return c == 0
 }
 
 func isObject(raw []byte) bool {

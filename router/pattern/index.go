@@ -187,13 +187,7 @@ func (x *Index) groups(source string) [2]*group {
 
 func (x *Index) lookup(groups [2]*group) *lookup {
 	l, _ := x.lookups.Get().(*lookup)
-	l.groups = groups
-	if groups[0] != nil {
-		l.wanted.a = groups[0].asked
-	}
-	if groups[1] != nil {
-		l.wanted.b = groups[1].asked
-	}
+	l.aim(groups)
 	return l
 }
 

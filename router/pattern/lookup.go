@@ -19,6 +19,17 @@ type lookup struct {
 	bits    []byte
 }
 
+// aim says in which groups to look; either may be nil.
+func (l *lookup) aim(groups [2]*group) {
+	l.groups = groups
+	if groups[0] != nil {
+		l.wanted.a = groups[0].asked
+	}
+	if groups[1] != nil {
+		l.wanted.b = groups[1].asked
+	}
+}
+
 // match appends the ids of the entries of both groups that match.
 func (l *lookup) match(dst []int) []int {
 	l.open()

@@ -55,16 +55,14 @@ func sameDecimal(a, b string) bool {
 	if da.negative != db.negative || da.point != db.point || !da.valid || !db.valid {
 		return false
 	}
-	for {
-		ca, moreA := da.next()
-		cb, moreB := db.next()
-		if ca != cb || moreA != moreB {
+	a, b = da.digits, db.digits
+	for a != "" && b != "" {
+		if a[0] != b[0] {
 			return false
 		}
-		if !moreA {
-			return true
-		}
+		a, b = nextDigits(a), nextDigits(b)
 	}
+	return a == b
 }
 
 // A decimal is 0.d1d2d3… times ten to the power of point, without zeros at
@@ -81,10 +79,8 @@ func parseDecimal(text string) decimal {
 	text, d.negative = strings.TrimPrefix(text, "-"), strings.HasPrefix(text, "-")
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		var err error
 		mantissa = text[:i]
-		exponent, err = strconv.Atoi(strings.TrimPrefix(text[i+1:], "+"))
-		d.valid = err == nil
+		exponent, d.valid = parseExponent(text[i+1:])
 	}
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	whole = strings.TrimLeft(whole, "0")
@@ -103,15 +99,23 @@ func parseDecimal(text string) decimal {
 	return d
 }
 
+// parseExponent is strconv.Atoi without an error, which would make garbage of
+// every number that is read.
+func parseExponent(text string) (n int, valid bool) {
+	digits := strings.TrimLeft(text, "+-")
+	for i := range len(digits) {
+		if n = 10*n + int(digits[i]-'0'); n > 1<<50 {
+			return 0, false
+		}
+	}
+	if strings.HasPrefix(text, "-") {
+		n = -n
+	}
+	return n, true
+}
+
 // empty tells whether the number is zero.
 func (d *decimal) empty() bool { return d.digits == "" }
 
-func (d *decimal) next() (byte, bool) {
-	d.digits = strings.TrimPrefix(d.digits, ".")
-	if d.digits == "" {
-		return 0, false
-	}
-	c := d.digits[0]
-	d.digits = d.digits[1:]
-	return c, true
-}
+// nextDigits are those behind the first.
+func nextDigits(digits string) string { return strings.TrimPrefix(digits[1:], ".") }

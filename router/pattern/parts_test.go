@@ -2,7 +2,11 @@ package pattern
 
 import (
 	"encoding/json"
+	"maps"
 	"math/big"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -122,6 +126,155 @@ func TestSameDecimal(t *testing.T) {
 	})
 }
 
+// A text is an address when netip says so, but for what is refused on purpose.
+func TestAddressesAsNetip(t *testing.T) {
+	groups := rapid.StringMatching(`(:|::)?([0-9a-fA-F]{0,5}(:|::)?){0,9}`)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(groups, rapid.StringMatching(`[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}`), rapid.StringMatching(`::|1::|::1|1:2::3|1::2:3`)).Draw(t, "text")
+		got, ok := parseAddress(text)
+		want, err := netip.ParseAddr(text)
+		if ok != (err == nil) || ok && got != want.Unmap() {
+			t.Errorf("%q: got %v %v, want %v %v", text, got, ok, want, err)
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`(0|[1-9][0-9]{0,2}|[a-f+-]|)(\.(0|[1-9][0-9]{0,2}|)){2,4}`).Draw(t, "text")
+		got, ok := parseAddress(text)
+		if want, err := netip.ParseAddr(text); ok != (err == nil) || ok && got != want {
+			t.Errorf("%q: got %v %v, want %v %v", text, got, ok, want, err)
+		}
+	})
+}
+
+// A radix is a map that also knows beginnings and endings.
+func TestRadix(t *testing.T) {
+	text := rapid.StringMatching(`[ab]{0,5}|a{3}[a-f]`)
+	rapid.Check(t, func(t *rapid.T) {
+		var r *radix[string]
+		want := map[string]string{}
+		for range rapid.IntRange(1, 40).Draw(t, "changes") {
+			before, old := r, maps.Clone(want)
+			key := text.Draw(t, "key")
+			if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
+				r = r.with(key, func(*string) *string { return nil })
+				delete(want, key)
+			} else {
+				r = r.with(key, func(*string) *string { return &key })
+				want[key] = key
+			}
+			checkRadix(t, before, old)
+		}
+		checkRadix(t, r, want)
+		sought := text.Draw(t, "sought")
+		for at, rest := r, sought; at != nil; at, rest = at.step(rest) {
+			if at.value != nil && !strings.HasPrefix(sought, *at.value) {
+				t.Errorf("%q does not begin with %q", sought, *at.value)
+			}
+			if at.value != nil {
+				delete(want, *at.value)
+			}
+		}
+		for key := range want {
+			if strings.HasPrefix(sought, key) {
+				t.Errorf("%q begins with %q", sought, key)
+			}
+		}
+	})
+}
+
+func checkRadix(t *rapid.T, r *radix[string], want map[string]string) {
+	t.Helper()
+	var all []string
+	r.each(func(value *string) { all = append(all, *value) })
+	if keys := slices.Sorted(maps.Keys(want)); !slices.Equal(all, keys) {
+		t.Fatalf("got %q, want %q", all, keys)
+	}
+	for key := range want {
+		if got := r.get(key); got == nil || *got != key {
+			t.Fatalf("%q: got %v", key, got)
+		}
+	}
+	if len(want) == 0 && r != nil {
+		t.Fatal("an empty radix is not nil")
+	}
+}
+
+// A spans finds all stretches that hold a number, and stays balanced.
+func TestSpans(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s *spans
+		want := map[span]*stage{}
+		for range rapid.IntRange(1, 60).Draw(t, "changes") {
+			low := rapid.IntRange(0, 6).Draw(t, "low")
+			sp := span{hasLow: rapid.Bool().Draw(t, "hasLow"), hasHigh: rapid.Bool().Draw(t, "hasHigh")}
+			if sp.hasLow {
+				sp.low, sp.openLow = float64(low), rapid.Bool().Draw(t, "openLow")
+			}
+			if sp.hasHigh {
+				sp.high, sp.openHigh = float64(low+rapid.IntRange(0, 4).Draw(t, "length")), rapid.Bool().Draw(t, "openHigh")
+			}
+			own := &stage{}
+			if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
+				own = nil
+				delete(want, sp)
+			} else {
+				want[sp] = own
+			}
+			s = s.with(&sp, func(*stage) *stage { return own })
+		}
+		number := float64(rapid.IntRange(0, 20).Draw(t, "number")) / 2
+		found := map[*stage]bool{}
+		s.holding(number, func(n *stage) { found[n] = true })
+		for sp, n := range want {
+			if found[n] != sp.contains(number) {
+				t.Errorf("%v in %v: found %v", number, sp, found[n])
+			}
+			delete(found, n)
+		}
+		if len(found) > 0 {
+			t.Error("found what is not there")
+		}
+	})
+	var deep *spans
+	for i := range 10_000 {
+		deep = deep.with(&span{low: float64(i), hasLow: true}, func(*stage) *stage { return &stage{} })
+	}
+	if depth := deep.depth(); depth > 60 {
+		t.Errorf("10,000 rising stretches are %d deep", depth)
+	}
+	for i := range 5_000 {
+		deep = deep.with(&span{low: float64(2 * i), hasLow: true}, func(*stage) *stage { return nil })
+	}
+	if depth := deep.depth(); depth > 60 {
+		t.Errorf("the 5,000 that are left are %d deep", depth)
+	}
+}
+
+func (t *spans) depth() int {
+	if t == nil {
+		return 0
+	}
+	return 1 + max(t.left.depth(), t.right.depth())
+}
+
+// Whatever a fold allows for a character is folded alike, or the fold is known
+// not to be so: there are few.
+func TestFoldable(t *testing.T) {
+	others := 0
+	for r := range rune(0x20000) {
+		f := newFold(string(r))
+		if !f.foldable() {
+			others++
+		}
+		if r < 0x80 && !f.foldable() {
+			t.Errorf("%q is not foldable", r)
+		}
+	}
+	if others > 200 {
+		t.Errorf("%d characters are not foldable", others)
+	}
+}
+
 // The tree holds what encoding/json reads.
 func TestTreeAgreesWithEncodingJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -147,12 +300,17 @@ func TestLargeObjects(t *testing.T) {
 	for i := range 100 {
 		b.WriteString(`,"k` + strings.Repeat("k", i) + `":` + big.NewInt(int64(i)).String())
 	}
-	b.WriteString(`,"kk":"twice","k0":"again"}`)
+	b.WriteString(`,"kk":"twice","k0":"again","o":{"n0":0`)
+	for i := 1; i < 20; i++ {
+		b.WriteString(`,"n` + strconv.Itoa(i) + `":` + strconv.Itoa(i))
+	}
+	b.WriteString(`},"o":"another"}`)
 	doc, err := FromJSON([]byte(b.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for pattern, want := range map[string]bool{
+		`{"o":{"n19":[19]}}`: true, `{"o":{"n19":[18]}}`: false, `{"o":["another"]}`: true,
 		`{"k":[0]}`: true, `{"kk":[1]}`: true, `{"kk":["twice"]}`: true, `{"kkk":[2]}`: true, `{"k0":["again"]}`: true,
 		`{"k0":{"x":[1]}}`: true, `{"` + strings.Repeat("k", 100) + `":[99]}`: true, `{"` + strings.Repeat("k", 101) + `":[{"exists":true}]}`: false,
 	} {
