@@ -66,7 +66,7 @@ func (c *Core) flowing(t *trigger) bool {
 	}
 	if until := t.breaker.waits(c.now); until != 0 {
 		if until != never {
-			c.alarms.set(t, until)
+			c.look(t, until)
 		}
 		return false
 	}
@@ -282,6 +282,7 @@ func (c *Core) leave(d *delivery) {
 		d.nameless = false
 		d.t.nameless--
 	}
+	d.stick(false)
 	c.handBack(d)
 	c.vacate(d)
 	c.stepLane(d)
@@ -330,7 +331,7 @@ func (c *Core) Full(id uint32) bool {
 	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.most() {
 		return true
 	}
-	if t.buffered.len() == 0 && t.keyed() > 0 {
+	if t.buffered.len() == 0 && t.stuck > 0 {
 		return true
 	}
 	shut := t.gate.Behind && !t.live && !t.open && !c.mayOpen(t)

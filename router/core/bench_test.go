@@ -94,6 +94,34 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
+// BenchmarkStepKeyed is BenchmarkStep with events of 1,000 keys.
+func BenchmarkStepKeyed(b *testing.B) {
+	for name, flow := range map[string]core.Flow{
+		"ordered": {Ordered: true},
+		"per key": {PerKey: 1},
+		"rate":    {Rate: core.Rate{Limit: 1000, Per: time.Second, Burst: 1000, Keyed: true}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := newRig(b, core.Trigger{Name: "t", Concurrency: 64, Buffer: 1024, Retry: core.RetryPolicy{Attempts: 5}, Flow: flow, KeySpec: "k"})
+			keys := make([]*core.Keys, 1000)
+			for i := range keys {
+				key := strconv.Itoa(i)
+				keys[i] = &core.Keys{Order: key, Concurrency: key, Rate: key}
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; n += 64 {
+				in := r.matched(64, r.numbers["t"])
+				for i := range in.Entries {
+					in.Entries[i].Keys = keys[(n*7+i)%len(keys):][:1]
+				}
+				r.step(in)
+				r.step(r.finish()...)
+			}
+		})
+	}
+}
+
 // BenchmarkStepOne ends attempts one by one, as they come when there is little
 // to do.
 func BenchmarkStepOne(b *testing.B) {

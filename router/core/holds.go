@@ -1,16 +1,5 @@
 package core
 
-// keyed is how many deliveries of t wait for others of their keys.
-func (t *trigger) keyed() (n int) {
-	for _, l := range t.lanes {
-		n += len(l.all) - 1
-	}
-	for _, s := range t.slots {
-		n += s.parked.len()
-	}
-	return n
-}
-
 // holds says what keeps the deliveries of t from starting.
 func (c *Core) holds(t *trigger) (all []Hold) {
 	if t.standsStill() {

@@ -1,5 +1,7 @@
 package core
 
+import "time"
+
 // A limits is what a trigger's flow keeps of its keys.
 type limits struct {
 	lanes  map[string]*lane  // by order key
@@ -24,6 +26,7 @@ func (l *limits) sleep() {
 type pen struct {
 	t      *trigger
 	owner  interface{ open(c *Core) bool }
+	ends   bool // it is opened by the end of attempts
 	parked queue[*delivery]
 	out    *delivery
 }
@@ -153,7 +156,7 @@ func (c *Core) slotsOf(d *delivery) *slots {
 	s := t.slots[key]
 	if s == nil {
 		s = &slots{pen: pen{t: t}, key: key}
-		s.owner = s
+		s.owner, s.ends = s, true
 		put(&t.slots, key, s)
 	}
 	return s
@@ -255,6 +258,7 @@ func (c *Core) park(d *delivery, p *pen) {
 	if d.penned = p; p != nil {
 		p.parked.push(d)
 	}
+	d.stick(d.lane != nil && p == nil || p != nil && p.ends)
 	c.handBack(d)
 }
 
@@ -262,6 +266,21 @@ func (c *Core) unpark(d *delivery) {
 	if d.phase == parked && d.holds {
 		d.t.parked--
 	}
+	d.stick(false)
+}
+
+// stick counts d among those that wait for others of their keys to end, or no
+// more.
+func (d *delivery) stick(stuck bool) {
+	switch {
+	case stuck == d.stuck:
+		return
+	case stuck:
+		d.t.stuck++
+	default:
+		d.t.stuck--
+	}
+	d.stuck = stuck
 }
 
 // tidy drops from the list of those parked with bodies what is so no more.
@@ -278,15 +297,48 @@ func (c *Core) tidy(t *trigger) {
 	t.parking = kept
 }
 
-// stow lets the bodies go of everything that is parked, so that a key which
-// holds much back leaves the buffer to others. What is stowed counts among
-// those that wait.
+// stowAfter is how long what is parked keeps its body, unless its key fails.
+const stowAfter = int64(250 * time.Millisecond)
+
+// stow lets the bodies go of what is parked for long, behind a failure, or until
+// no more comes, so that a key which holds much back leaves the buffer to others.
+// What is stowed counts among those that wait. A key that is only busy keeps its
+// own: they are needed soon.
 func (c *Core) stow(t *trigger) {
+	var kept queue[*delivery]
 	for t.parking.len() > 0 {
-		if d := t.parking.pop(); d.phase == parked && d.holds {
+		d := t.parking.pop()
+		switch {
+		case d.phase != parked || !d.holds:
+		case c.stowed(d):
 			c.release(d)
 			c.delay(d)
+		default:
+			kept.push(d)
 		}
+	}
+	t.parking = kept
+}
+
+// stowed tells whether a parked delivery may do without its body.
+func (c *Core) stowed(d *delivery) bool {
+	debounced := d.lane == nil && d.penned == nil && !d.nameless
+	return debounced || d.since+stowAfter <= c.now || d.lane != nil && d.lane.first().attempts > 0
+}
+
+// ease makes room in the buffer of a trigger that is behind: now, or when what
+// is parked has been so for long.
+func (c *Core) ease(t *trigger) {
+	c.stow(t)
+	if t.parking.len() > 0 && t.crowd() > t.config.Buffer/2 {
+		c.look(t, t.parking.first().since+stowAfter)
+	}
+}
+
+// look has t looked at again at a time, at the latest.
+func (c *Core) look(t *trigger, at int64) {
+	if t.alarm == 0 || at < t.alarm {
+		c.alarms.set(t, at)
 	}
 }
 

@@ -51,6 +51,7 @@ type trigger struct {
 	flows bool // its flow is not the zero one
 	limits
 	parked     int              // with bodies
+	stuck      int              // that wait for others of their keys to end
 	parking    queue[*delivery] // those, and some that are no more
 	early      []*delivery      // ascending
 	nameless   int              // deliveries whose keys are not known
@@ -75,6 +76,7 @@ type delivery struct {
 	asked    bool   // its body is under way
 	nameless bool   // its keys are not known
 	early    bool   // what comes before it is not all known
+	stuck    bool   // counted in its trigger's stuck
 	quiet    bool   // it has waited for others, as its debounce asks for
 	holds    bool   // counted in its trigger's held
 	tried    bool   // by this claim
@@ -124,8 +126,11 @@ func (c *Core) room(t *trigger, size int) bool {
 	return c.fits(t, size)
 }
 
+// crowd is how many events in memory wait for an attempt.
+func (t *trigger) crowd() int { return t.buffered.len() + t.parked }
+
 func (c *Core) fits(t *trigger, size int) bool {
-	return t.buffered.len()+t.parked < t.config.Buffer && (t.held == 0 || t.held+size <= c.share())
+	return t.crowd() < t.config.Buffer && (t.held == 0 || t.held+size <= c.share())
 }
 
 // waitingShare is the least that a trigger may have waiting, however many wait
@@ -305,10 +310,10 @@ func (c *Core) reopen(t *trigger) {
 	if !t.gate.Behind || t.live || t.gate.Paused || !t.configured || c.phase != serving {
 		return
 	}
+	if t.parked > 0 && t.crowd() > t.config.Buffer/2 {
+		c.ease(t)
+	}
 	if !t.open {
-		if t.delayed <= c.waitingAgain() && !c.mayOpen(t) {
-			c.stow(t)
-		}
 		if !c.mayOpen(t) {
 			return
 		}
@@ -322,7 +327,7 @@ func (c *Core) reopen(t *trigger) {
 // mayOpen tells whether half of t's buffer is free, and what it was closed for
 // would fit.
 func (c *Core) mayOpen(t *trigger) bool {
-	return t.buffered.len() <= t.config.Buffer/2 &&
+	return t.crowd() <= t.config.Buffer/2 &&
 		t.delayed <= c.waitingAgain() &&
 		(t.held == 0 || t.held <= c.share()/2 && t.held+t.short <= c.share())
 }
@@ -379,7 +384,7 @@ func (c *Core) sweep() {
 // half of its buffer is free. With less, sweeps would become ever shorter, and
 // the last one end within what it has read.
 func (c *Core) hungry(t *trigger) bool {
-	return t.open && !t.live && t.buffered.len() <= t.config.Buffer/2
+	return t.open && !t.live && t.crowd() <= t.config.Buffer/2
 }
 
 // sweepRoom is how many events the hungry triggers that wait at a position can
@@ -388,7 +393,7 @@ func (c *Core) sweepRoom(from uint64) int {
 	most := c.options.Sweep
 	for _, t := range c.behind {
 		if c.hungry(t) && t.read+1 == from {
-			most = min(most, t.config.Buffer-t.buffered.len())
+			most = min(most, t.config.Buffer-t.crowd())
 		}
 	}
 	return max(most, 1)
