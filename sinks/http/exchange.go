@@ -32,15 +32,11 @@ func (p *pool) exchange(ctx context.Context, req *fasthttp.Request, resp *fastht
 	if err != nil {
 		return fmt.Errorf("cannot connect: %w", err)
 	}
-	deadline, bounded := ctx.Deadline()
-	if !bounded {
-		deadline = time.Now().Add(fallbackTimeout)
-	}
-	if err := c.SetDeadline(deadline); err != nil {
+	if err := c.bound(ctx); err != nil {
 		_ = c.Close()
 		return fmt.Errorf("the connection is gone: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	stop := afterEnd(ctx, c.interrupt)
 	keep, err := p.converse(c, req, resp)
 	if stop() && keep {
 		p.put(c)
@@ -48,6 +44,17 @@ func (p *pool) exchange(ctx context.Context, req *fasthttp.Request, resp *fastht
 		_ = c.Close()
 	}
 	return err
+}
+
+// afterEnd is context.AfterFunc. A context that has such a method is asked itself,
+// as package context does too, but first for a channel that nobody needs.
+func afterEnd(ctx context.Context, call func()) (stop func() bool) {
+	if own, ok := ctx.(interface {
+		AfterFunc(call func()) (stop func() bool)
+	}); ok {
+		return own.AfterFunc(call)
+	}
+	return context.AfterFunc(ctx, call)
 }
 
 // converse tells whether the connection can be used again.

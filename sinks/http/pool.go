@@ -25,6 +25,28 @@ type connection struct {
 	probe     *probe // of the connection below TLS
 	idleSince time.Time
 	reused    bool
+	bounded   bool   // it has a deadline of its own
+	interrupt func() // ends what goes on
+}
+
+func newConnection(conn, raw net.Conn) *connection {
+	return &connection{Conn: conn, probe: newProbe(raw), interrupt: func() { _ = conn.SetDeadline(time.Unix(1, 0)) }}
+}
+
+// bound gives the connection a deadline when the context has none. A context
+// with one interrupts it by its end: a deadline here would be a second timer,
+// set anew for each request.
+func (c *connection) bound(ctx context.Context) error {
+	_, bounded := ctx.Deadline()
+	switch {
+	case !bounded:
+		c.bounded = true
+		return c.SetDeadline(time.Now().Add(fallbackTimeout))
+	case c.bounded:
+		c.bounded = false
+		return c.SetDeadline(time.Time{})
+	}
+	return nil
 }
 
 // A pool keeps the idle connections of one sink to one address. The newest is
@@ -77,14 +99,14 @@ func (p *pool) dial(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	if p.tls == nil {
-		return &connection{Conn: raw, probe: newProbe(raw)}, nil
+		return newConnection(raw, raw), nil
 	}
 	secure := tls.Client(raw, p.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
-	return &connection{Conn: secure, probe: newProbe(raw)}, nil
+	return newConnection(secure, raw), nil
 }
 
 // put keeps a connection for the next request, or closes it when there are
