@@ -303,6 +303,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 // start starts the layers, from the bottom up.
 func (s *Service) start(ctx context.Context, running *layers) error {
+	running.start(ctx, "memory", stopWithin, keepMemory)
 	running.start(ctx, "admin listener", stopWithin, s.admin.Run)
 	running.start(ctx, "replays", stopWithin, func(ctx context.Context) error {
 		keep(ctx, s.letters.Run, func(err error, wait time.Duration) {

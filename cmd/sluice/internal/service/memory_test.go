@@ -1,0 +1,56 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+func TestPercentFor(t *testing.T) {
+	for live, want := range map[uint64]int{0: 200, 64 << 20: 200, 64<<20 + 1: 100, 1 << 40: 100} {
+		if got := percentFor(live); got != want {
+			t.Errorf("%d bytes in use: %d, want %d", live, got, want)
+		}
+	}
+}
+
+// TestMemoryIsGivenBack shows that a heap which has grown is small again soon
+// after nothing goes on, and that a percentage of the user's stays.
+func TestMemoryIsGivenBack(t *testing.T) {
+	const percent = 150
+	before := debug.SetGCPercent(percent)
+	defer debug.SetGCPercent(before)
+	for range 64 {
+		garbage = append(garbage, bytes.Repeat([]byte{1}, 4<<20))
+	}
+	garbage = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- keepMemory(ctx) }()
+	kept := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	holds := func() uint64 {
+		metrics.Read(kept)
+		return kept[0].Value.Uint64() + kept[1].Value.Uint64()
+	}
+	deadline := time.After(time.Minute)
+	for tick := time.NewTicker(100 * time.Millisecond); holds() > 32<<20; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%d bytes are kept", holds())
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := debug.SetGCPercent(percent); got != percent {
+		t.Errorf("the percentage is %d afterwards", got)
+	}
+}
+
+// garbage lies on the heap.
+var garbage [][]byte
