@@ -164,7 +164,7 @@ func pack(msg *nats.Msg, m *meta) error {
 // decode reads the message of a letter. It returns a *event.NewerFormatError,
 // wrapped, for what a newer sluice has written. The letter shares data's memory.
 func decode(id event.DeliveryID, header nats.Header, data []byte) (*Letter, error) {
-	m, err := decodeMeta(header)
+	m, err := decodeMeta(header, true)
 	if err != nil {
 		return nil, err
 	}
@@ -188,29 +188,48 @@ func decode(id event.DeliveryID, header nats.Header, data []byte) (*Letter, erro
 	return l, nil
 }
 
-func decodeMeta(header nats.Header) (*meta, error) {
+// decodeMeta reads the meta, its attempts too when they are wanted.
+func decodeMeta(header nats.Header, attempts bool) (*meta, error) {
 	text := header.Get(headerLetter)
 	if text == "" {
 		return nil, fmt.Errorf("the header %s is missing: the message is no letter", headerLetter)
 	}
-	var version struct {
-		Version int `json:"v"`
-	}
-	if err := json.Unmarshal([]byte(text), &version); err != nil {
-		return nil, fmt.Errorf("the header %s: %w", headerLetter, err)
-	}
-	if version.Version > formatVersion {
-		return nil, fmt.Errorf("the letter: %w", &event.NewerFormatError{Version: version.Version})
-	}
-	if version.Version < 1 {
-		return nil, fmt.Errorf("the header %s: %d is not a version of letters", headerLetter, version.Version)
-	}
 	m := &meta{}
-	if err := json.Unmarshal([]byte(text), m); err != nil {
-		return nil, fmt.Errorf("the header %s: %w", headerLetter, err)
+	into := any(m)
+	if !attempts {
+		into = &struct {
+			*meta
+			Attempts skipped `json:"attempts"`
+		}{meta: m}
+	}
+	unread := json.Unmarshal([]byte(text), into)
+	version := m.Version
+	if unread != nil {
+		// A newer one may have other types. What is no JSON has no version either.
+		var only struct {
+			Version int `json:"v"`
+		}
+		if err := json.Unmarshal([]byte(text), &only); err != nil {
+			return nil, fmt.Errorf("the header %s: %w", headerLetter, err)
+		}
+		version = only.Version
+	}
+	switch {
+	case version > formatVersion:
+		return nil, fmt.Errorf("the letter: %w", &event.NewerFormatError{Version: version})
+	case version < 1:
+		return nil, fmt.Errorf("the header %s: %d is not a version of letters", headerLetter, version)
+	case unread != nil:
+		return nil, fmt.Errorf("the header %s: %w", headerLetter, unread)
 	}
 	return m, nil
 }
+
+// skipped is a value of JSON that is not looked into.
+type skipped struct{}
+
+// UnmarshalJSON does nothing.
+func (skipped) UnmarshalJSON([]byte) error { return nil }
 
 func unpack(data []byte, length int) (map[string][]string, []byte, error) {
 	if length < 0 || length > len(data) {
@@ -237,7 +256,7 @@ func summarize(id event.DeliveryID, sequence uint64, header nats.Header) Summary
 	if value := header.Get(event.HeaderLarge); value != "" {
 		s.Large, _ = event.ParseLarge(value) // what is wrong with it is found below
 	}
-	m, err := decodeMeta(header)
+	m, err := decodeMeta(header, false)
 	if err == nil && m.Packed == 0 && !m.Raw {
 		_, err = event.DecodeHeader(header, nil)
 	}

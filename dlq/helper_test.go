@@ -44,7 +44,18 @@ func openBus(t *testing.T, options bus.Options) *bus.Bus {
 	return b
 }
 
-func always(string) bool { return true }
+var always = each(func(string) bool { return true })
+
+// each answers of each delivery by itself.
+func each(settled func(id string) bool) func(ids ...string) []bool {
+	return func(ids ...string) []bool {
+		answers := make([]bool, len(ids))
+		for i, id := range ids {
+			answers[i] = settled(id)
+		}
+		return answers
+	}
+}
 
 func openStore(t *testing.T, b *bus.Bus, change ...func(*dlq.Options)) *dlq.Store {
 	t.Helper()

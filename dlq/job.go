@@ -221,7 +221,7 @@ func (s *Store) Replay(ctx context.Context, request ReplayRequest) (Job, error) 
 		return Job{}, err
 	}
 	total := 0
-	if err := s.scan(ctx, &request.Filter, 0, last, func(Summary) bool { total++; return true }); err != nil {
+	if err := s.scan(ctx, &request.Filter, 0, last, readAhead, func(Summary) bool { total++; return true }); err != nil {
 		return Job{}, err
 	}
 	now := s.options.Now().UTC()

@@ -17,43 +17,64 @@ const deleters = 16
 // A letterKind replays letters.
 type letterKind struct{ *Store }
 
+// together is how many letters are looked at together at most: whether their
+// deliveries are settled is asked for all of them at once.
+const together = 1000
+
 // collect reads letters until the batch is full, and tells whether there may
 // be more.
 func (k letterKind) collect(ctx context.Context, b *batch, size int) (more bool, err error) {
-	var read error
-	err = k.scan(ctx, &b.next.Filter, b.next.Handled, b.next.Last, func(letter Summary) bool {
-		if len(b.entries) == size || b.bytes >= maxBatchBytes {
-			more = true
-			return false
+	for {
+		page, next, err := k.page(ctx, &b.next.Filter, b.next.Handled, b.next.Last, size-len(b.entries))
+		if err != nil {
+			return false, err
 		}
-		if read = k.add(ctx, b, &letter); read != nil {
-			return false
+		for i, reason := range k.unfit(page) {
+			if b.bytes >= maxBatchBytes {
+				return true, nil
+			}
+			if err := k.add(ctx, b, &page[i], reason); err != nil {
+				return false, err
+			}
+			b.next.Handled = page[i].Sequence
 		}
-		b.next.Handled = letter.Sequence
-		return true
-	})
-	return more, errors.Join(err, read)
-}
-
-// unfit returns why a letter cannot be replayed, or "".
-func (s *Store) unfit(letter *Summary) string {
-	switch {
-	case letter.Problem != "":
-		return SkipUnreadable
-	case letter.Reason == ReasonUndecodable:
-		return SkipUndecodable
-	case !s.options.Known(letter.ID.Trigger):
-		return SkipUnknown
-	case !s.options.Settled(letter.ID.String()):
-		return SkipUnsettled
+		if next == 0 || len(b.entries) == size {
+			return next != 0, nil
+		}
 	}
-	return ""
 }
 
-// add reads one letter and adds its entry to the batch.
-func (k letterKind) add(ctx context.Context, b *batch, letter *Summary) error {
-	if reason := k.unfit(letter); reason != "" {
-		b.skip(reason)
+// unfit returns of each letter why it cannot be replayed, or "".
+func (s *Store) unfit(letters []Summary) []string {
+	settled := s.settled(letters)
+	reasons := make([]string, len(letters))
+	for i := range letters {
+		switch letter := &letters[i]; {
+		case letter.Problem != "":
+			reasons[i] = SkipUnreadable
+		case letter.Reason == ReasonUndecodable:
+			reasons[i] = SkipUndecodable
+		case !s.options.Known(letter.ID.Trigger):
+			reasons[i] = SkipUnknown
+		case !settled[i]:
+			reasons[i] = SkipUnsettled
+		}
+	}
+	return reasons
+}
+
+func (s *Store) settled(letters []Summary) []bool {
+	ids := make([]string, len(letters))
+	for i := range letters {
+		ids[i] = letters[i].ID.String()
+	}
+	return s.options.Settled(ids...)
+}
+
+// add reads one letter and adds its entry to the batch, if it is fit.
+func (k letterKind) add(ctx context.Context, b *batch, letter *Summary, unfit string) error {
+	if unfit != "" {
+		b.skip(unfit)
 		return nil
 	}
 	msg, err := k.stream.GetMsg(ctx, letter.Sequence)

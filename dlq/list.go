@@ -95,7 +95,16 @@ func (s *Store) List(ctx context.Context, f Filter, after uint64, limit int) (pa
 	if limit < 1 {
 		return nil, 0, fmt.Errorf("listing letters: the limit is %d; ask for one at least", limit)
 	}
-	err = s.scan(ctx, &f, after, 0, func(letter Summary) bool {
+	return s.page(ctx, &f, after, 0, limit)
+}
+
+// page is List up to a position; 0 is the last one at this moment.
+func (s *Store) page(ctx context.Context, f *Filter, after, upto uint64, limit int) (page []Summary, next uint64, err error) {
+	ahead := readAhead
+	if f.onlyNames() {
+		ahead = min(limit+1, readAhead)
+	}
+	err = s.scan(ctx, f, after, upto, ahead, func(letter Summary) bool {
 		if len(page) == limit {
 			next = page[limit-1].Sequence
 			return false
@@ -131,20 +140,32 @@ func (s *Store) Count(ctx context.Context, f Filter) (Counts, error) {
 		Skipped: map[string]int{}, Triggers: map[string]int{}, Errors: map[string]int{},
 		Types: map[string]int{}, Sources: map[string]int{},
 	}
-	err := s.scan(ctx, &f, 0, 0, func(letter Summary) bool {
+	some := make([]Summary, 0, together)
+	err := s.scan(ctx, &f, 0, 0, readAhead, func(letter Summary) bool {
+		if some = append(some, letter); len(some) == together {
+			s.count(&c, some)
+			some = some[:0]
+		}
+		return true
+	})
+	s.count(&c, some)
+	return c, err
+}
+
+func (s *Store) count(c *Counts, letters []Summary) {
+	for i, reason := range s.unfit(letters) {
+		letter := &letters[i]
 		c.Total++
-		if reason := s.unfit(&letter); reason != "" {
+		if reason != "" {
 			c.Skipped[reason]++
 		} else {
 			c.Replayable++
 		}
 		count(c.Triggers, letter.ID.Trigger)
-		count(c.Errors, errorKey(&letter))
+		count(c.Errors, errorKey(letter))
 		count(c.Types, letter.Type)
 		count(c.Sources, letter.Source)
-		return true
-	})
-	return c, err
+	}
 }
 
 func count(group map[string]int, key string) {
@@ -180,7 +201,7 @@ func (s *Store) Objects(ctx context.Context, yield func(object string)) error {
 		return err
 	}
 	var unknown error
-	err = s.scanAll(ctx, "", 0, last, func(letter Summary) bool {
+	err = s.scanAll(ctx, "", 0, last, readAhead, func(letter Summary) bool {
 		if letter.newer {
 			unknown = fmt.Errorf("the letter of %s: %s", letter.ID, letter.Problem)
 			return false
@@ -193,10 +214,13 @@ func (s *Store) Objects(ctx context.Context, yield func(object string)) error {
 	return errors.Join(err, unknown)
 }
 
+// readAhead is how many letters are read ahead of what is looked at, at most.
+const readAhead = 500
+
 // scan calls fn with every letter that the filter selects, the oldest first,
 // after one position and up to another (0: to the last one at this moment),
-// until fn returns false. It reads headers only.
-func (s *Store) scan(ctx context.Context, f *Filter, after, upto uint64, fn func(Summary) bool) error {
+// until fn returns false. It reads headers only, and so many letters ahead.
+func (s *Store) scan(ctx context.Context, f *Filter, after, upto uint64, ahead int, fn func(Summary) bool) error {
 	if err := f.Validate(); err != nil {
 		return err
 	}
@@ -211,7 +235,7 @@ func (s *Store) scan(ctx context.Context, f *Filter, after, upto uint64, fn func
 	if len(f.IDs) > 0 {
 		return s.scanIDs(ctx, f.IDs, after, upto, selected)
 	}
-	return s.scanAll(ctx, f.Trigger, after, upto, selected)
+	return s.scanAll(ctx, f.Trigger, after, upto, ahead, selected)
 }
 
 // last returns the position of the last letter that was ever stored.
@@ -251,18 +275,18 @@ func (s *Store) scanIDs(ctx context.Context, ids []string, after, upto uint64, f
 }
 
 // scanAll reads with a consumer that lives as long as the scan.
-func (s *Store) scanAll(ctx context.Context, trigger string, after, upto uint64, fn func(Summary) bool) error {
+func (s *Store) scanAll(ctx context.Context, trigger string, after, upto uint64, ahead int, fn func(Summary) bool) error {
 	if upto <= after {
 		return nil
 	}
-	filter := s.options.Prefix + ".dl.>"
-	if trigger != "" {
-		filter = s.options.Prefix + ".dl." + trigger + ".>"
-	}
-	consumer, err := s.js.OrderedConsumer(ctx, s.options.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, HeadersOnly: true, InactiveThreshold: 30 * time.Second,
+	config := jetstream.OrderedConsumerConfig{
+		HeadersOnly: true, InactiveThreshold: 30 * time.Second,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
-	})
+	}
+	if trigger != "" { // with any filter the server counts what it lets through
+		config.FilterSubjects = []string{s.options.Prefix + ".dl." + trigger + ".>"}
+	}
+	consumer, err := s.js.OrderedConsumer(ctx, s.options.Stream, config)
 	if err != nil {
 		return fmt.Errorf("reading the letters: %w", translate(err))
 	}
@@ -271,7 +295,7 @@ func (s *Store) scanAll(ctx context.Context, trigger string, after, upto uint64,
 	if info.NumPending == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(ahead))
 	if err != nil {
 		return fmt.Errorf("reading the letters: %w", translate(err))
 	}

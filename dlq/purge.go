@@ -20,27 +20,41 @@ func (s *Store) Purge(ctx context.Context, f Filter) (Purged, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	done := Purged{Skipped: map[string]int{}}
-	var settled []taken
-	err := s.scan(ctx, &f, 0, 0, func(letter Summary) bool {
-		id := letter.ID.String()
-		switch {
-		case letter.Problem != "":
-			done.Skipped[SkipUnreadable]++
-		case !s.options.Settled(id):
-			done.Skipped[SkipUnsettled]++
-		default:
-			settled = append(settled, taken{Sequence: letter.Sequence, ID: id})
-		}
-		return true
-	})
+	upto, err := s.last(ctx)
 	if err != nil {
 		return done, err
 	}
-	for chunk := range slices.Chunk(settled, maxBatch) {
-		if err := s.deleteAll(ctx, chunk, false); err != nil {
+	for after, more := uint64(0), upto > 0; more; {
+		page, next, err := s.page(ctx, &f, after, upto, together)
+		if err != nil {
 			return done, err
 		}
-		done.Letters += len(chunk)
+		if err := s.purge(ctx, page, &done); err != nil {
+			return done, err
+		}
+		after, more = next, next != 0
 	}
 	return done, nil
+}
+
+func (s *Store) purge(ctx context.Context, letters []Summary, done *Purged) error {
+	settled := s.settled(letters)
+	gone := make([]taken, 0, len(letters))
+	for i := range letters {
+		switch letter := &letters[i]; {
+		case letter.Problem != "":
+			done.Skipped[SkipUnreadable]++
+		case !settled[i]:
+			done.Skipped[SkipUnsettled]++
+		default:
+			gone = append(gone, taken{Sequence: letter.Sequence, ID: letter.ID.String()})
+		}
+	}
+	for some := range slices.Chunk(gone, maxBatch) {
+		if err := s.deleteAll(ctx, some, false); err != nil {
+			return err
+		}
+		done.Letters += len(some)
+	}
+	return nil
 }

@@ -17,7 +17,7 @@ import (
 func TestReplay(t *testing.T) {
 	b := openBus(t, bus.Options{})
 	s := openStore(t, b, func(o *dlq.Options) {
-		o.Settled = func(id string) bool { return id != "inc.250.resize" }
+		o.Settled = each(func(id string) bool { return id != "inc.250.resize" })
 		o.Known = func(trigger string) bool { return trigger != "gone" }
 	})
 	for i := range 250 {

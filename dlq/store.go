@@ -39,9 +39,10 @@ type Options struct {
 	Prefix, Stream string
 	// Log is where replays go.
 	Log Log
-	// Settled tells whether the ledger has a delivery as dead: only then may its
-	// letter be replayed or purged. It is given the delivery's id.
-	Settled func(id string) bool
+	// Settled tells of each delivery whether the ledger has it as dead: only then
+	// may its letter be replayed or purged. It is given the deliveries' ids, up to
+	// a thousand.
+	Settled func(ids ...string) []bool
 	// Known tells whether there is a trigger of this name; nil for all.
 	Known func(trigger string) bool
 	// History is the log as replays of history read it, Incarnation its id, and

@@ -237,7 +237,7 @@ func TestBadFilters(t *testing.T) {
 
 func TestCountGroups(t *testing.T) {
 	s := openStore(t, openBus(t, bus.Options{}), func(o *dlq.Options) {
-		o.Settled = func(id string) bool { return id != "inc.2.resize" }
+		o.Settled = each(func(id string) bool { return id != "inc.2.resize" })
 		o.Known = func(trigger string) bool { return trigger != "gone" }
 	})
 	put(t, s, letter(1, "resize"), letter(2, "resize"), letter(3, "gone"))
@@ -310,7 +310,7 @@ func TestUnreadableLettersAreLeftAlone(t *testing.T) {
 
 func TestPurgeLeavesWhatIsNotSettled(t *testing.T) {
 	s := openStore(t, openBus(t, bus.Options{}), func(o *dlq.Options) {
-		o.Settled = func(id string) bool { return id != "inc.2.resize" }
+		o.Settled = each(func(id string) bool { return id != "inc.2.resize" })
 	})
 	put(t, s, letter(1, "resize"), letter(2, "resize"), letter(3, "other"))
 	purged, err := s.Purge(t.Context(), dlq.Filter{Trigger: "resize"})

@@ -82,7 +82,7 @@ func newFixtureWith(tb testing.TB, o bus.Options) *fixture {
 		}
 	})
 	letters, err := dlq.Open(tb.Context(), b.JetStream(), dlq.Options{
-		Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: func(string) bool { return true },
+		Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: allSettled,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -371,4 +371,12 @@ func TestConfigure(t *testing.T) {
 	}
 	eventually(t, "b has what it missed", func() bool { return b.len() == 20 })
 	r.conserved(t)
+}
+
+func allSettled(ids ...string) []bool {
+	settled := make([]bool, len(ids))
+	for i := range settled {
+		settled[i] = true
+	}
+	return settled
 }

@@ -116,26 +116,38 @@ func (r *Router) ages(ctx context.Context, all []Status, oldest []uint64) error 
 // askTimeout bounds how long those wait for the core who cannot say how long.
 const askTimeout = 5 * time.Second
 
-// Settled tells whether a delivery has ended. What cannot be known yet is not
-// settled; what nothing is known of any more is.
-func (r *Router) Settled(id string) bool {
-	delivery, err := event.ParseDeliveryID(id)
-	if err != nil {
-		return false
+// Settled tells of each delivery, by its id, whether it has ended. What cannot be
+// known yet is not settled; what nothing is known of any more is.
+func (r *Router) Settled(ids ...string) []bool {
+	settled := make([]bool, len(ids))
+	sequences, asked := make([]uint64, len(ids)), map[string][]int{} // by trigger
+	for i, id := range ids {
+		delivery, err := event.ParseDeliveryID(id)
+		if err != nil {
+			continue
+		}
+		if settled[i] = delivery.Incarnation != r.options.Incarnation; !settled[i] {
+			sequences[i] = delivery.Sequence
+			asked[delivery.Trigger] = append(asked[delivery.Trigger], i)
+		}
 	}
-	if delivery.Incarnation != r.options.Incarnation {
-		return true
+	if len(asked) == 0 {
+		return settled
 	}
-	settled := false
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	err = r.ask(ctx, func(c *core.Core) {
-		settled = true
+	// Without an answer they stay as not settled.
+	_ = r.ask(ctx, func(c *core.Core) {
+		for _, some := range asked {
+			for _, i := range some {
+				settled[i] = true
+			}
+		}
 		for number, t := range c.State().Triggers {
-			if t.Name == delivery.Trigger {
-				settled = c.State().Settled(ledger.Key{Trigger: number, Sequence: delivery.Sequence})
+			for _, i := range asked[t.Name] {
+				settled[i] = c.State().Settled(ledger.Key{Trigger: number, Sequence: sequences[i]})
 			}
 		}
 	})
-	return err == nil && settled
+	return settled
 }

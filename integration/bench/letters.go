@@ -126,7 +126,7 @@ func (b *bench) storeLetters(ctx context.Context, dir string) error {
 
 func putLetters(ctx context.Context, b *bus.Bus, letters int) error {
 	store, err := dlq.Open(ctx, b.JetStream(), dlq.Options{
-		Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: func(string) bool { return true },
+		Prefix: b.Prefix(), Stream: b.Names().Letters, Log: b, Settled: func(ids ...string) []bool { return make([]bool, len(ids)) },
 	})
 	if err != nil {
 		return err

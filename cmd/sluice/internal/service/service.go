@@ -162,7 +162,7 @@ func (s *Service) openLetters(ctx context.Context) error {
 	var err error
 	s.letters, err = dlq.Open(ctx, s.bus.JetStream(), dlq.Options{
 		Prefix: s.bus.Prefix(), Stream: s.bus.Names().Letters, Log: s.bus, Logger: s.logger, Now: s.options.Now,
-		Settled: func(id string) bool { return s.router.Settled(id) }, //nolint:contextcheck // it asks the router's own goroutine
+		Settled: func(ids ...string) []bool { return s.router.Settled(ids...) }, //nolint:contextcheck // it asks the router's own goroutine
 		Known:   s.knows,
 		History: s.bus, Incarnation: s.bus.Incarnation(), Select: s.selection,
 		Settle: func() { s.janitor.Settle() }, Room: func(ctx context.Context) error { return s.janitor.Room(ctx) },
