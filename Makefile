@@ -5,7 +5,7 @@
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.14.0
 FUZZTIME ?= 20s
 # What bench-go and bench-compare measure, and against what and how often.
-BENCHED := ./event ./bus ./router/... ./sources/http ./sinks/http
+BENCHED := ./event ./bus ./router/... ./sources/http ./sinks ./sinks/http
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 BENCH ?= .
 COUNT ?= 6

@@ -6,11 +6,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -134,4 +136,32 @@ func answer(conn net.Conn) {
 			return
 		}
 	}
+}
+
+// BenchmarkAdded publishes 500 events a second, one after the other, and tells
+// how long after it was accepted each was with its sink.
+func BenchmarkAdded(b *testing.B) {
+	f, arrived := newFixture(b), make(chan time.Time, 1)
+	sink := sinkFunc(func(context.Context, sinks.Delivery) error {
+		arrived <- time.Now()
+		return nil
+	})
+	running := f.startWith(router.Options{Triggers: []router.Trigger{{Name: "work", Sink: sink}}, Metrics: prometheus.NewRegistry()})
+	added := make([]time.Duration, 0, b.N)
+	pace := time.NewTicker(2 * time.Millisecond)
+	defer pace.Stop()
+	b.ResetTimer()
+	for n := range b.N {
+		<-pace.C
+		f.publish("in", n, n+1)
+		accepted := time.Now()
+		added = append(added, (<-arrived).Sub(accepted))
+	}
+	b.StopTimer()
+	if err := running.stop(); err != nil {
+		b.Fatal(err)
+	}
+	slices.Sort(added)
+	b.ReportMetric(float64(added[len(added)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(added[len(added)*99/100].Microseconds()), "p99-µs")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"sluice/event"
 )
@@ -21,11 +22,43 @@ const (
 // Named returns the event of a delivery with its id and attempt. Whatever stood
 // there came from outside.
 func Named(d *Delivery) *event.Event {
-	e := *d.Event
-	e.Extensions = make(map[string]any, len(d.Event.Extensions)+2)
-	maps.Copy(e.Extensions, d.Event.Extensions)
-	e.Extensions[AttributeDelivery], e.Extensions[AttributeAttempt] = d.ID, int32(min(d.Attempt, 1<<31-1))
-	return &e
+	e := new(event.Event)
+	name(e, d, make(map[string]any, len(d.Event.Extensions)+2))
+	return e
+}
+
+// name makes e the named event of a delivery, whose extensions are put into an
+// empty map.
+func name(e *event.Event, d *Delivery, extensions map[string]any) {
+	*e = *d.Event
+	maps.Copy(extensions, d.Event.Extensions)
+	extensions[AttributeDelivery], extensions[AttributeAttempt] = d.ID, int32(min(d.Attempt, 1<<31-1))
+	e.Extensions = extensions
+}
+
+// attributesGuess is about what the attributes of an event take as JSON, in
+// bytes.
+const attributesGuess = 512
+
+// AppendBatch appends the events of deliveries as a JSON array (CloudEvents JSON
+// format 1.0.2, section 4), each with its delivery's id and attempt.
+func AppendBatch(dst []byte, deliveries []Delivery) []byte {
+	size := len("[]")
+	for i := range deliveries {
+		size += attributesGuess + len(deliveries[i].Event.Data)
+	}
+	dst = append(slices.Grow(dst, size), '[')
+	var e event.Event
+	extensions := make(map[string]any, 2)
+	for i := range deliveries {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		clear(extensions)
+		name(&e, &deliveries[i], extensions)
+		dst = e.AppendJSON(dst)
+	}
+	return append(dst, ']')
 }
 
 // AppendEventLine appends the whole event of a delivery as CloudEvents JSON on

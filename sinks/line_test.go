@@ -32,3 +32,34 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// TestAppendBatch shows that each event of a batch has its own attributes, and
+// what it is named by, whatever came from outside.
+func TestAppendBatch(t *testing.T) {
+	deliveries := []sinks.Delivery{
+		{ID: "i.1.t", Attempt: 1, Event: &event.Event{ID: "1", Source: "/s", Type: "t", Extensions: map[string]any{"tenant": "a", sinks.AttributeDelivery: "forged"}}},
+		{ID: "i.2.t", Attempt: 300, Event: &event.Event{ID: "2", Source: "/s", Type: "t", DataContentType: "application/json", Data: []byte("{}")}},
+	}
+	const want = `before[{"specversion":"1.0","id":"1","source":"/s","type":"t","sluiceattempt":1,"sluicedelivery":"i.1.t","tenant":"a"},` +
+		`{"specversion":"1.0","id":"2","source":"/s","type":"t","datacontenttype":"application/json","sluiceattempt":300,"sluicedelivery":"i.2.t","data":{}}]`
+	if got := string(sinks.AppendBatch([]byte("before"), deliveries)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if deliveries[0].Event.Extension(sinks.AttributeDelivery) != "forged" {
+		t.Error("the event itself was changed")
+	}
+}
+
+func BenchmarkAppendBatch(b *testing.B) {
+	deliveries := make([]sinks.Delivery, 100)
+	for i := range deliveries {
+		deliveries[i] = sinks.Delivery{ID: "kX3vT9.4200000.resize", Attempt: 1, Event: &event.Event{
+			ID: "1", Source: "/bench", Type: "bench.placed", DataContentType: "application/json", Data: bytes.Repeat([]byte("1"), 256),
+		}}
+	}
+	b.ReportAllocs()
+	var body []byte
+	for b.Loop() {
+		body = sinks.AppendBatch(body[:0], deliveries)
+	}
+}

@@ -14,9 +14,6 @@ import (
 	"sluice/sinks"
 )
 
-// attributesGuess is about what the attributes of an event take as JSON.
-const attributesGuess = 512
-
 // HeaderBatch is how many events a batch has.
 const HeaderBatch = "Sluice-Batch"
 
@@ -29,14 +26,9 @@ func (s *sink) deliverBatch(ctx context.Context, a *sinks.Attempt) (sinks.Respon
 }
 
 func (s *sink) encodeBatch(req *fasthttp.Request, a *sinks.Attempt) {
-	events, size := make([]*event.Event, len(a.Deliveries)), 0
-	for i := range a.Deliveries {
-		events[i] = sinks.Named(&a.Deliveries[i])
-		size += attributesGuess + len(events[i].Data)
-	}
 	req.Header.SetContentType(event.MediaTypeBatchJSON)
-	req.SetBodyRaw(event.AppendBatchJSON(make([]byte, 0, size), events...))
-	req.Header.Add(HeaderBatch, strconv.Itoa(len(events)))
+	req.SwapBody(sinks.AppendBatch(req.SwapBody(nil), a.Deliveries)) // into the buffer of an earlier request
+	req.Header.Add(HeaderBatch, strconv.Itoa(len(a.Deliveries)))
 	s.encodeAttempt(req, a)
 }
 
