@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// How many idle connections one sink keeps, and how long.
-	maxIdle     = 256
+	// How many idle connections one sink keeps, and how long. It is as many as a
+	// trigger may have attempts under way: with fewer, the triggers that share a
+	// sink would close connections and dial for new ones all the time.
+	maxIdle     = 10_000
 	idleTimeout = 30 * time.Second
 	// The buffers of a connection in use. The larger one bounds the headers of
 	// an answer.
