@@ -126,12 +126,13 @@ var (
 	runningDesc = prometheus.NewDesc("sluice_attempts_running", "Attempts under way.", []string{"trigger"}, nil)
 	lagDesc     = prometheus.NewDesc("sluice_trigger_lag_events", "Positions of the log between a trigger that is behind and the end.", []string{"trigger"}, nil)
 	pausedDesc  = prometheus.NewDesc("sluice_trigger_paused", "1 when the trigger is paused, with the reason: command, or gone when its sink has said that nobody is there.", []string{"trigger", "reason"}, nil)
+	heldDesc    = prometheus.NewDesc("sluice_trigger_held", "Deliveries that are in memory and not attempted now, by what holds them back; there is none of a reason that holds none.", []string{"trigger", "reason"}, nil)
 	totalDesc   = prometheus.NewDesc("sluice_deliveries_total", "Deliveries over the trigger's whole life: matched, delivered, dead, discarded.", []string{"trigger", "state"}, nil)
 )
 
 // Describe sends the descriptions of the gauges.
 func (s *standings) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{waitingDesc, runningDesc, lagDesc, pausedDesc, totalDesc} {
+	for _, d := range []*prometheus.Desc{waitingDesc, runningDesc, lagDesc, pausedDesc, heldDesc, totalDesc} {
 		to <- d
 	}
 }
@@ -157,6 +158,9 @@ func (s *standings) Collect(to chan<- prometheus.Metric) {
 			paused = 1
 		}
 		gauge(pausedDesc, paused, t.Pause.Reason)
+		for _, h := range t.Holds {
+			gauge(heldDesc, float64(h.Deliveries), h.Reason)
+		}
 		for state, n := range map[string]uint64{"matched": t.Matched, "delivered": t.Delivered, "dead": t.Dead, "discarded": t.Discarded} {
 			to <- prometheus.MustNewConstMetric(totalDesc, prometheus.CounterValue, float64(n), t.Name, state)
 		}

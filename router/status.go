@@ -40,6 +40,8 @@ type Status struct {
 	// OldestWaiting is when the oldest event was accepted that is not settled;
 	// zero when there is none.
 	OldestWaiting time.Time
+	// Holds say what keeps its deliveries from being attempted now.
+	Holds []Hold
 }
 
 // Triggers returns how the triggers stand.
@@ -63,13 +65,18 @@ func (r *Router) standing(ctx context.Context, oldest *[]uint64) ([]Status, erro
 	if err != nil {
 		return nil, err
 	}
+	configured := r.configured.Load()
 	all := make([]Status, 0, len(standings))
 	for i := range standings {
 		s := &standings[i]
 		if s.Gate.Name == unroutable && s.Totals == (ledger.Totals{}) && s.Waiting == 0 {
 			continue
 		}
-		all = append(all, status(s, last))
+		st := status(s, last)
+		if configured != nil {
+			st.Holds = holdsOf(s.Holds, configured.triggers[s.ID])
+		}
+		all = append(all, st)
 		if oldest != nil {
 			*oldest = append(*oldest, s.Oldest)
 		}

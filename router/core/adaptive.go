@@ -57,7 +57,7 @@ func (a *adaptive) ends(r Result, running, most int, now int64) {
 		a.limit = float64(a.allows(most))
 	}
 	switch {
-	case r.Class == Busy:
+	case r.Class == Busy || r.Class == Failed && r.Status == statusUnavailable:
 		if now-int64(r.Duration) >= a.cut {
 			a.limit, a.cut = max(1, a.limit*adaptiveBackoff), now
 			a.sum, a.n, a.peak = 0, 0, 0

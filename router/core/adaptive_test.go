@@ -10,7 +10,10 @@ import (
 // TestAdaptiveFinds: against a sink that takes so many at once and slows down,
 // or refuses, beyond them, the limit comes near to what it takes.
 func TestAdaptiveFinds(t *testing.T) {
-	for name, slows := range map[string]bool{"says that it has no room": false, "becomes slow": true} {
+	for name, refusal := range map[string]Result{
+		"says that it has no room": {Class: Busy}, "answers that it is unavailable": {Class: Failed, Status: statusUnavailable}, "becomes slow": {},
+	} {
+		slows := refusal.Class == 0
 		t.Run(name, func(t *testing.T) {
 			const takes, most = 40, 500
 			var a adaptive
@@ -22,7 +25,7 @@ func TestAdaptiveFinds(t *testing.T) {
 					case slows && n > takes:
 						r.Duration = 10 * time.Millisecond * time.Duration(n) / takes
 					case !slows && i >= takes:
-						r.Class = Busy
+						r.Class, r.Status = refusal.Class, refusal.Status
 					}
 					a.ends(r, n-i, most, now)
 				}

@@ -16,6 +16,9 @@ const (
 	fetchMost = 256
 	// guessedSize stands for the size of a body that is not known yet.
 	guessedSize = 16 << 10
+	// statusTooMany and statusUnavailable say that a sink has no room, as HTTP has
+	// them (RFC 6585, section 4; RFC 9110, section 15.6.4).
+	statusTooMany, statusUnavailable = 429, 503
 	// loadLeast is how many due deliveries are loaded ahead at least.
 	loadLeast = 32
 )
@@ -231,6 +234,9 @@ func (c *Core) finished(in Finished) {
 func (c *Core) learn(d *delivery, r *Result) {
 	t, flow := d.t, &d.t.config.Flow
 	if flow.Adaptive {
+		if r.Class == Failed && r.Status == statusTooMany {
+			r.Class = Busy // it was asked for too much, which is how the limit is found
+		}
 		unit := max(1, t.config.Batch)
 		t.adaptive.ends(*r, t.running/unit, max(1, t.config.Concurrency/unit), c.now)
 	}

@@ -286,7 +286,7 @@ type Standing struct {
 	Matched    uint64
 	Unbalanced int64
 	// Waiting deliveries are in the ledger, Running ones under way, Buffered ones
-	// in memory and not attempted yet.
+	// in memory alone and not attempted yet.
 	Waiting, Running, Buffered int
 	// Oldest is the lowest unsettled sequence in memory or in the ledger, or 0.
 	Oldest uint64
@@ -297,8 +297,11 @@ type Standing struct {
 // Standings returns how the triggers stand, by number.
 func (c *Core) Standings() []Standing {
 	all := make([]Standing, 0, len(c.order))
-	oldest, off := map[*trigger]uint64{}, c.state.Unbalanced()
+	oldest, fresh, off := map[*trigger]uint64{}, map[*trigger]int{}, c.state.Unbalanced()
 	for key, d := range c.live {
+		if d.pending() && c.state.Waiting[key] == nil {
+			fresh[d.t]++
+		}
 		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {
 			oldest[d.t] = key.Sequence
 		}
@@ -306,7 +309,7 @@ func (c *Core) Standings() []Standing {
 	for _, t := range c.order {
 		s := Standing{
 			ID: t.id, Gate: t.gate, Pause: t.pause, Configured: t.configured, Read: c.tail,
-			Running: t.running, Buffered: t.buffered.len() + t.loaded.len() + t.suspects.len() + t.parked, Oldest: oldest[t],
+			Running: t.running, Buffered: fresh[t], Oldest: oldest[t],
 			Holds: c.holds(t),
 		}
 		if t.gate.Behind && !t.live {

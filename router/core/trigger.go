@@ -108,6 +108,16 @@ const (
 	settled
 )
 
+// pending tells whether d waits for its start.
+func (d *delivery) pending() bool {
+	switch d.phase {
+	case buffered, ready, loaded, parked:
+		return true
+	case starting, running, waiting, dying, settled:
+	}
+	return false
+}
+
 // standsStill tells whether no attempt of t may start.
 func (t *trigger) standsStill() bool {
 	return t.gate.Paused || !t.configured || !t.durable
