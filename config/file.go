@@ -172,8 +172,9 @@ type Trigger struct {
 	// Batch says how several deliveries become one request; nil for one each.
 	Batch *Batch
 	// Concurrency is the number of attempts at the same time. Default: the
-	// function's, else 10.
+	// function's, else 10, or 256 when it is adaptive.
 	Concurrency int
+	Flow        Flow
 	// Timeout bounds one attempt. Default: the function's, else 30s.
 	Timeout Duration
 	// Start says where it begins when it is new. Default: with what comes from
@@ -184,14 +185,18 @@ type Trigger struct {
 	Pos Pos
 }
 
-// A Batch is sent when it has Size deliveries, or when its first one has waited
-// for Window.
+// A Batch is sent when it has Size deliveries or Bytes of data, or when its first
+// one has waited for Window.
 type Batch struct {
 	// Size is the most deliveries of one batch. Default: 100; at most 10,000.
 	Size int `yaml:"size"`
 	// Window is how long the first one may wait for others. Default: 0, so that a
 	// batch is what waits anyway; at most 5m.
 	Window Duration `yaml:"window"`
+	// Bytes bounds the data of a batch of several; 0 for no bound.
+	Bytes Size `yaml:"bytes"`
+	// Key has only deliveries with the same value share a batch.
+	Key Key `yaml:"key"`
 }
 
 // Retry says how often, and when, a failed delivery is attempted again.

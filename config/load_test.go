@@ -273,7 +273,7 @@ func TestBatch(t *testing.T) {
 		"to: many, batch: {size: 0}":                        "f.yaml:3:41: triggers.t.batch.size: expected a whole number from 1 to 10000, found 0",
 		"to: many, batch: {size: 10001, window: 301s}":      "f.yaml:3:41: triggers.t.batch.size: expected a whole number from 1 to 10000, found 10001",
 		"to: many, batch: {window: 5m1s}":                   "f.yaml:3:41: triggers.t.batch.window: expected at most 5m0s, found 5m1s",
-		"to: many, batch: 7":                                "f.yaml:3:40: triggers.t.batch: expected a mapping with size and window, found 7",
+		"to: many, batch: 7":                                "f.yaml:3:40: triggers.t.batch: expected a mapping with size, window, bytes and key, found 7",
 		"to: many, batch: {sizes: 7}":                       `f.yaml:3:41: triggers.t.batch.sizes: unknown key; did you mean "size"?`,
 		"to: {sink: {many: true}}":                          "f.yaml:3:23: triggers.t.to: the sink takes several events in one request: say how many with batch: {size: 100, window: 1s} on the trigger, or change the sink's mode",
 		"to: one, batch: {}":                                "f.yaml:3:32: triggers.t.batch: the sink takes one event in one request: remove this, or, for http, give it mode: batch",

@@ -14,6 +14,8 @@ const (
 	maxAttempts    = 1_000
 	maxBatch       = 10_000
 	maxWindow      = Duration(5 * time.Minute)
+	minBatchBytes  = Size(1 << 10)
+	maxBatchBytes  = Size(1 << 30)
 )
 
 // or returns the first value that is set, else otherwise.
@@ -36,12 +38,12 @@ func (r *reader) limits(n *Node, at *path, concurrency *int, timeout *Duration) 
 }
 
 // within notes limits that a trigger cannot have because its function has them.
-func (r *reader) within(p part, f *Function, keys *triggerKeys) {
+func (r *reader) within(p part, f *Function, keys *triggerKeys, concurrency *int) {
 	if keys.Timeout != nil {
 		r.below(p.node, Invalid("timeout", "the function %q has a timeout of its own, which holds for all its triggers: set that, and remove this", f.Name), p.at)
 		keys.Timeout = nil
 	}
-	if keys.Concurrency != nil && f.Concurrency > 0 && *keys.Concurrency > f.Concurrency {
+	if concurrency != nil && f.Concurrency > 0 && *concurrency > f.Concurrency {
 		r.below(p.node, Invalid("concurrency", "the function %q runs %d at the same time at most: raise its concurrency, or lower this", f.Name, f.Concurrency), p.at)
 	}
 }
@@ -54,8 +56,9 @@ type triggerKeys struct {
 	To          raw       `yaml:"to"`
 	Retry       raw       `yaml:"retry"`
 	Batch       raw       `yaml:"batch"`
-	Concurrency *int      `yaml:"concurrency"`
+	Concurrency raw       `yaml:"concurrency"`
 	Timeout     *Duration `yaml:"timeout"`
+	flowKeys    `yaml:",inline"`
 	Start       Start     `yaml:"start"`
 	Was         oneOrMore `yaml:"was"`
 }
@@ -112,12 +115,14 @@ func (r *reader) triggers(parts []part) {
 			r.section(retry.node, &t.Retry, retry.at)
 		}
 		r.batch(&t, p)
-		r.limits(p.node, p.at, keys.Concurrency, keys.Timeout)
+		number, concurrency := r.concurrency(&t, p.node.part("concurrency", p.at))
+		r.flow(&t, p, &keys.flowKeys)
+		r.limits(p.node, p.at, number, keys.Timeout)
 		if function.Run != nil {
-			r.within(p, &function, &keys)
+			r.within(p, &function, &keys, concurrency)
 		}
 		limits := function.limits()
-		t.Concurrency = or(defaultConcurrency, keys.Concurrency, limits.concurrency)
+		t.Concurrency = or(usual(&t.Flow), concurrency, limits.concurrency)
 		t.Timeout = or(defaultTimeout, keys.Timeout, limits.timeout)
 		t.On = keys.On.texts
 		r.file.Triggers = append(r.file.Triggers, t)
@@ -331,6 +336,9 @@ func (b *Batch) Validate() error {
 	}
 	if b.Window > maxWindow {
 		all = append(all, Invalid("window", "expected at most %s, found %s", maxWindow, b.Window))
+	}
+	if b.Bytes != 0 && (b.Bytes < minBatchBytes || b.Bytes > maxBatchBytes) {
+		all = append(all, Invalid("bytes", "expected %s to %s, found %s", minBatchBytes, maxBatchBytes, b.Bytes))
 	}
 	return errors.Join(all...)
 }

@@ -17,6 +17,7 @@ import (
 	"sluice/config"
 	"sluice/event"
 	"sluice/event/aws"
+	"sluice/router/ledger"
 )
 
 func newEventCommand(app *app) *cobra.Command {
@@ -183,7 +184,7 @@ func printStanding(w io.Writer, p paint, s *admin.Standing, now time.Time) {
 	mark, state := standingMark(p, s)
 	_, _ = fmt.Fprintf(w, "%s %s  %s", mark, p.bold(s.Trigger), state)
 	if s.Reason != "" {
-		_, _ = fmt.Fprintf(w, ": %s", clean(s.Reason, 0))
+		_, _ = fmt.Fprintf(w, ": %s", reasonText(s.Reason))
 	}
 	_, _ = fmt.Fprintln(w)
 	rows := make([][]string, 0, len(s.Attempts))
@@ -207,6 +208,17 @@ func printStanding(w io.Writer, p paint, s *admin.Standing, now time.Time) {
 	}
 }
 
+// reasonText is why a delivery has ended as it did.
+func reasonText(reason string) string {
+	switch reason {
+	case ledger.ReasonDebounced:
+		return "debounced, a later one has taken its place"
+	case ledger.ReasonFiltered:
+		return "filtered, its transform yields nothing"
+	}
+	return clean(reason, 0)
+}
+
 // standingMark is a sign and a word for what became of a delivery.
 func standingMark(p paint, s *admin.Standing) (mark, state string) {
 	switch s.State {
@@ -214,7 +226,12 @@ func standingMark(p paint, s *admin.Standing) (mark, state string) {
 		return p.green("✓"), "delivered"
 	case "dead":
 		return p.red("✗"), p.red("dead")
-	case "discarded", "dying":
+	case "discarded":
+		if s.Reason == ledger.ReasonDebounced || s.Reason == ledger.ReasonFiltered {
+			return "–", s.State // as its trigger asks for
+		}
+		return p.red("✗"), p.red(s.State)
+	case "dying":
 		return p.red("✗"), p.red(s.State)
 	case admin.StandingRefused:
 		return "–", "its pattern refuses the event"

@@ -23,7 +23,7 @@ func newTriggersCommand(app *app) *cobra.Command {
 A trigger that is behind works through the log by itself and has LAG events to
 go. WAITING deliveries have failed and will be attempted again. OLDEST is when
 the oldest event was accepted that is not settled. Below stands why triggers are
-paused, and since when.`,
+paused, and since when, and what holds deliveries back.`,
 			Example: "  sluice triggers list\n  sluice triggers list -o json",
 		}, listTriggers),
 		app.asks(&cobra.Command{
@@ -64,6 +64,7 @@ func listTriggers(ctx context.Context, q *question, _ []string) error {
 		return err
 	}
 	printPauses(q.out, all, now)
+	printHolds(q.out, all, now)
 	return nil
 }
 

@@ -29,8 +29,17 @@ func triggerOf(s *router.Status) Trigger {
 		Name: s.Name, State: s.State, Start: s.Start, Cursor: s.Cursor, Lag: s.Lag, Behind: s.Behind,
 		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
 		Matched: s.Matched, Delivered: s.Delivered, Dead: s.Dead, Discarded: s.Discarded,
-		OldestWaiting: s.OldestWaiting, Paused: pausedOf(s),
+		OldestWaiting: s.OldestWaiting, Paused: pausedOf(s), Held: heldOf(s),
 	}
+}
+
+func heldOf(s *router.Status) (held []Hold) {
+	for _, h := range s.Holds {
+		held = append(held, Hold{
+			Reason: h.Reason, Deliveries: h.Deliveries, Keys: h.Keys, Until: h.Until, Limit: h.Limit, PerSeconds: h.Per.Seconds(),
+		})
+	}
+	return held
 }
 
 func pausedOf(s *router.Status) *Paused {

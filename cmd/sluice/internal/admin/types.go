@@ -58,6 +58,25 @@ type Trigger struct {
 	Dead          uint64    `json:"dead"`
 	Discarded     uint64    `json:"discarded"`
 	OldestWaiting time.Time `json:"oldest_waiting,omitzero"`
+
+	// Held says what keeps its deliveries from being attempted now.
+	Held []Hold `json:"held,omitempty"`
+}
+
+// A Hold is one reason why deliveries of a trigger are not attempted now.
+type Hold struct {
+	// Reason is concurrency, key_concurrency, adaptive, rate, debounce, breaker,
+	// order, buffer, waiting or ledger.
+	Reason string `json:"reason"`
+	// Deliveries is how many are held, as far as they are in memory, and Keys how
+	// many keys they have.
+	Deliveries int `json:"deliveries"`
+	Keys       int `json:"keys,omitempty"`
+	// Until is when it ends or is looked at again, if that is a matter of time.
+	Until time.Time `json:"until,omitzero"`
+	// Limit is the bound that holds, for a rate within so many seconds.
+	Limit      int     `json:"limit,omitempty"`
+	PerSeconds float64 `json:"per_seconds,omitempty"`
 }
 
 // A Paused says since when a trigger is paused, and why.

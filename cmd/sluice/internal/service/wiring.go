@@ -80,8 +80,10 @@ func (w *wiring) trigger(t *config.Trigger, now time.Time) (router.Trigger, erro
 		made.OnFailure = result(w.file, f, config.SuffixOnFailure, &f.Run.OnFailure)
 	}
 	if t.Batch != nil {
-		made.Batch = router.Batch{Size: t.Batch.Size, Window: time.Duration(t.Batch.Window)}
+		made.Batch = router.Batch{Size: t.Batch.Size, Window: time.Duration(t.Batch.Window), Bytes: int64(t.Batch.Bytes)}
+		made.Keys.Batch = fields(t.Batch.Key)
 	}
+	flow(&made, &t.Flow)
 	if t.Transform != nil {
 		compiled, err := transform.FromValue(t.Transform.Value())
 		if err != nil {
