@@ -24,6 +24,8 @@ type Receipt struct {
 	Event    string // the event's id
 	Type     string // the event's
 	Subject  string
+	Key      string // the event's partitionkey
+	Claim    uint64 // of the run that has sent it
 	Size     int64  // of the body
 	SHA256   string // of the body, in hexadecimal
 	Began    time.Time
@@ -77,7 +79,9 @@ func (w *Worker) ServeHTTP(response http.ResponseWriter, request *http.Request) 
 	digest := sha256.New()
 	size, _ := io.Copy(digest, request.Body) // a sender that dies has sent enough
 	attempt, _ := strconv.Atoi(request.Header.Get("Sluice-Attempt"))
+	claim, _ := strconv.ParseUint(request.Header.Get("Sluice-Claim"), 10, 64)
 	receipt := &Receipt{
+		Key: request.Header.Get("Ce-Partitionkey"), Claim: claim,
 		Path: request.URL.Path, Delivery: request.Header.Get("Sluice-Delivery"), Attempt: attempt,
 		Event: request.Header.Get("Ce-Id"), Type: request.Header.Get("Ce-Type"), Subject: request.Header.Get("Ce-Subject"), Began: time.Now(),
 		Size: size, SHA256: hex.EncodeToString(digest.Sum(nil)),
