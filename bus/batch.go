@@ -21,11 +21,14 @@ type batcher struct {
 	js    jetstream.JetStream
 	line  *lifeline
 	space *space // nil on a cluster
-	log   *slog.Logger
+	// blocks are those of the stream; nil on a cluster.
+	blocks *blocks
+	log    *slog.Logger
 	// replicated: the stream is on several servers.
 	replicated bool
-	// most is how many messages the server takes in one batch.
-	most int
+	// least is from how many messages on a batch is faster, most how many the
+	// server takes in one.
+	least, most int
 
 	batch sync.Mutex // held while a batch is in flight
 
@@ -57,7 +60,7 @@ func (b *batcher) madeRoom(ctx context.Context, err error) bool {
 // one duplicate or anything else that is wrong with one message, is stored
 // message by message, so that only the wrong one fails.
 func (b *batcher) store(ctx context.Context, messages []*nats.Msg) []outcome {
-	if len(messages) < minBatch {
+	if len(messages) < b.least {
 		return b.storeSingly(ctx, messages)
 	}
 	last, err := b.storeBatch(ctx, messages)
@@ -116,7 +119,7 @@ func (b *batcher) tryBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 	if err != nil {
 		return 0, err
 	}
-	return ack.Sequence, nil
+	return ack.Sequence, b.blocks.settle()
 }
 
 // flowControl lets about 8 MiB be under way, far below what the server's queue
@@ -177,6 +180,9 @@ func (b *batcher) sendSingly(ctx context.Context, messages []*nats.Msg) []outcom
 		if outcomes[i].err == nil {
 			outcomes[i] = await(ctx, future)
 		}
+	}
+	if err := b.blocks.settle(); err != nil {
+		return failed(len(messages), err)
 	}
 	return outcomes
 }

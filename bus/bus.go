@@ -153,6 +153,7 @@ type Bus struct {
 	incarnation  string
 
 	line      lifeline
+	blocks    map[string]*blocks // by stream; empty on a cluster
 	publisher *publisher
 	gathering *gathering
 	ranges    *rangeReaders
@@ -189,7 +190,7 @@ const closeWithin = 10 * time.Second
 
 func (b *Bus) open(ctx context.Context) error {
 	if b.options.Dir != "" {
-		server, err := startEmbedded(ctx, b.options)
+		server, err := startEmbedded(b.options, b.names)
 		if err != nil {
 			return err
 		}
@@ -199,26 +200,64 @@ func (b *Bus) open(ctx context.Context) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
+	if err := b.mendTails(ctx); err != nil {
+		return err
+	}
 	if err := b.examine(ctx); err != nil {
 		return err
 	}
 	if err := b.openStreams(ctx); err != nil {
 		return b.explain(err)
 	}
+	if b.server != nil {
+		if err := b.settleFolders(ctx); err != nil {
+			return err
+		}
+	}
 	b.ranges = newRangeReaders(b)
 	b.objects = newObjects(b)
-	b.publisher = newPublisher(b.newBatcher())
+	b.publisher = newPublisher(b.newBatcher(b.names.Events))
 	b.gathering = &gathering{batcher: b.publisher.batcher}
 	go b.publisher.run(context.WithoutCancel(ctx))
 	return nil
 }
 
-func (b *Bus) newBatcher() *batcher {
-	most := maxGroup
+// settleFolders has everything in its place in the folder of the embedded server,
+// before anything is stored, and looks after the server from then on.
+func (b *Bus) settleFolders(ctx context.Context) error {
+	b.server.keep(ctx)
+	b.server.staging.place()
+	b.blocks = map[string]*blocks{}
+	for _, stream := range b.streams() {
+		b.blocks[stream] = newBlocks(b.options.Dir, stream)
+		if err := b.blocks[stream].open(); err != nil {
+			return fmt.Errorf("the blocks of stream %s: %w", stream, err)
+		}
+	}
+	if err := syncFolders(b.options.Dir); err != nil {
+		return fmt.Errorf("the bus's folder: %w", err)
+	}
+	return nil
+}
+
+// streams returns the names of the streams.
+func (b *Bus) streams() []string {
+	return []string{b.names.Events, b.names.Ledger, b.names.Letters, b.names.Objects}
+}
+
+// Keep makes durable what the server has acknowledged of a stream, for those who
+// store there themselves: it is to be called before that is relied on.
+func (b *Bus) Keep(stream string) error { return b.blocks[stream].settle() }
+
+func (b *Bus) newBatcher(stream string) *batcher {
+	least, most := minOnDisk, maxGroup
 	if b.server != nil {
 		most = embeddedGroup
+		if b.server.staging.inMemory() {
+			least = minBatch
+		}
 	}
-	return &batcher{js: b.js, line: &b.line, space: b.space, log: b.log, replicated: b.options.Replicas > 1, most: most}
+	return &batcher{js: b.js, line: &b.line, blocks: b.blocks[stream], space: b.space, log: b.log, replicated: b.options.Replicas > 1, least: least, most: most}
 }
 
 // Close stores what is waiting to be published, refuses more, ends all

@@ -50,9 +50,9 @@ func TestReplicated(t *testing.T) {
 	check(t, out.Publish(limited(t), samples("e", 2)...))
 	check(t, out.PublishAt(limited(t), "0", []byte("a"), append(samples("e", 5), sample("e-0"), sample("e-4"))...))
 	equal(t, "ids", fmt.Sprint(ids(t, b)), "[e-1 e-3 e-0 e-2 e-4]")
-	check(t, out.Publish(limited(t), samples("many", 2*minBatch)...))
-	check(t, out.Publish(limited(t), samples("many", 3*minBatch)...))
-	equal(t, "events", len(ids(t, b)), 5+3*minBatch)
+	check(t, out.Publish(limited(t), samples("many", 2*minOnDisk)...))
+	check(t, out.Publish(limited(t), samples("many", 3*minOnDisk)...))
+	equal(t, "events", len(ids(t, b)), 5+3*minOnDisk)
 
 	stale := b.Source("s3")
 	must(stale.Cursor(limited(t), "0"))(t)

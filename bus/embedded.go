@@ -35,9 +35,10 @@ type embedded struct {
 	options Options
 	log     *slog.Logger
 	lock    *folderLock
+	staging *staging
 	alarm   chan struct{} // a token when the server has said that something is wrong
 	cancel  context.CancelFunc
-	watched chan struct{} // closed when nobody looks at the store any more
+	watched chan struct{} // closed when nobody looks at the store any more; nil when nobody has
 
 	mu       sync.Mutex
 	server   *server.Server // nil while there is none
@@ -45,8 +46,9 @@ type embedded struct {
 	failures uint64         // of stores
 }
 
-// startEmbedded locks the folder and starts a server on it.
-func startEmbedded(ctx context.Context, o Options) (*embedded, error) {
+// startEmbedded locks the folder and starts a server on it, which nobody watches
+// yet.
+func startEmbedded(o Options, names Names) (*embedded, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the bus's folder: %w", err)
 	}
@@ -54,13 +56,31 @@ func startEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &embedded{options: o, log: o.Logger, lock: lock, alarm: make(chan struct{}, 1), watched: make(chan struct{})}
+	e := &embedded{
+		options: o, log: o.Logger, lock: lock, staging: newStaging(o, names),
+		alarm: make(chan struct{}, 1),
+	}
 	if err := e.start(); err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go e.watch(ctx)
 	return e, nil
+}
+
+// keep looks after the server from now on, until stop is called.
+func (e *embedded) keep(ctx context.Context) {
+	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	e.watched = make(chan struct{})
+	go e.watch(ctx)
+}
+
+// again stops the server and starts another one, while nobody watches it.
+func (e *embedded) again() error {
+	s, err := e.current()
+	if err != nil {
+		return err
+	}
+	stopServer(s)
+	return e.start()
 }
 
 // start starts a server, when there is room for what it does first.
@@ -68,7 +88,11 @@ func (e *embedded) start() error {
 	err := roomToStart(e.options.Dir)
 	var s *server.Server
 	if err == nil {
+		e.staging.examine()
 		s, err = startServer(e.options, serverLog{e.log, e.alarm})
+	}
+	if err == nil {
+		e.staging.place()
 	}
 	if err == nil && e.options.Listen != "" {
 		e.options.Listen = s.Addr().String() // the next one is to be found there too
@@ -170,13 +194,16 @@ func (e *embedded) replace(ctx context.Context, broken *server.Server, cause err
 // stop ends the server and lets the folder go, when ctx has not ended before.
 // The folder stays locked as long as the server may still write to it.
 func (e *embedded) stop(ctx context.Context) error {
-	e.cancel()
 	done := make(chan error, 1)
 	go func() {
-		<-e.watched
+		if e.watched != nil {
+			e.cancel()
+			<-e.watched
+		}
 		if s, err := e.current(); err == nil {
 			stopServer(s)
 		}
+		e.staging.clear()
 		done <- e.lock.release()
 	}()
 	select {
@@ -209,7 +236,14 @@ func stagedBelow(dir string) (size int64, err error) {
 		return 0, err
 	}
 	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
+		folder, err := filepath.EvalSymlinks(folder)
+		if errors.Is(err, fs.ErrNotExist) { // it was in memory
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		err = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}

@@ -105,7 +105,7 @@ func TestABrokenStoreIsReplaced(t *testing.T) {
 
 // lost is a batch that two files of its size do not take.
 func lost() []event.Event {
-	batch := make([]event.Event, 2*minBatch)
+	batch := make([]event.Event, 2*minOnDisk)
 	for i := range batch {
 		batch[i] = sized(fmt.Sprintf("lost-%d", i), 10<<10)
 	}

@@ -24,13 +24,13 @@ func TestGather(t *testing.T) {
 		want                 time.Duration
 	}{
 		"nobody was told":         {},
-		"few were told":           {told: minBatch - 1},
-		"none of them comes":      {told: minBatch, want: gatherFor},
-		"not all come":            {told: minBatch, come: minBatch - 1, want: gatherFor},
-		"all come":                {told: minBatch, come: minBatch, want: gatherFor / 2},
+		"few were told":           {told: minGather - 1},
+		"none of them comes":      {told: minGather, want: gatherFor},
+		"not all come":            {told: minGather, come: minGather - 1, want: gatherFor},
+		"all come":                {told: minGather, come: minGather, want: gatherFor / 2},
 		"others wait beside them": {told: 64, standing: 10, come: 60, want: gatherFor},
 		"a group is full":         {told: maxGroup, standing: maxGroup},
-		"it is closed":            {told: minBatch, closed: true},
+		"it is closed":            {told: minGather, closed: true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

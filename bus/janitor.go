@@ -452,6 +452,9 @@ func (b *Bus) appendAgain(ctx context.Context, subject string, keep uint64) (uin
 		}
 	}
 	ack, err := b.js.PublishMsg(ctx, msg)
+	if err == nil {
+		err = b.Keep(b.names.Events)
+	}
 	switch {
 	case err == nil:
 		return ack.Sequence, nil

@@ -94,6 +94,9 @@ func (b *Bus) AppendRecord(ctx context.Context, claim string, expect uint64, dat
 	ctx, release := b.line.hold(ctx)
 	defer release()
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(20))
+	if err == nil {
+		err = b.Keep(b.names.Ledger)
+	}
 	if err != nil {
 		return 0, storeError(err)
 	}
@@ -117,7 +120,7 @@ func (b *Bus) AppendSnapshot(ctx context.Context, claim string, expect uint64, c
 		}
 	}
 	messages[0].Header[nats.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(expect, 10)}
-	snapshots := b.newBatcher()
+	snapshots := b.newBatcher(b.names.Ledger)
 	if last, err = snapshots.storeBatch(ctx, messages); err != nil {
 		return 0, 0, storeError(err)
 	}

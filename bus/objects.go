@@ -51,7 +51,7 @@ type objects struct {
 }
 
 func newObjects(b *Bus) *objects {
-	return &objects{bus: b, batcher: b.newBatcher(), turn: semaphore.NewWeighted(1), reading: semaphore.NewWeighted(readsAtOnce), now: steadyClock()}
+	return &objects{bus: b, batcher: b.newBatcher(b.names.Objects), turn: semaphore.NewWeighted(1), reading: semaphore.NewWeighted(readsAtOnce), now: steadyClock()}
 }
 
 // steadyClock returns the wall clock as it was now, and goes on without its

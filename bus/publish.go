@@ -12,12 +12,15 @@ import (
 	"sluice/event"
 )
 
-// The bounds of the publisher. A batch costs the server 2 to 3 ms however
-// small it is, a single message one sync: so few go singly.
+// The bounds of the publisher. A batch costs the server about a millisecond and one
+// sync however small it is, five syncs more when it is staged on the disk, and a
+// single message one sync: so few go singly.
 const (
 	maxGroup      = 1000    // messages; the server's limit for an atomic batch, unless it has another
 	maxGroupBytes = 8 << 20 // unless one message alone is larger
-	minBatch      = 20      // messages, from which on a batch is faster
+	minBatch      = 4       // messages, from which on a batch is faster,
+	minOnDisk     = 20      // and from which on, when it is staged on the disk
+	minGather     = 20      // callers, from which on the next group waits for them
 	maxWaiting    = 64 << 20
 	storeTimeout  = 15 * time.Second // an election of a cluster takes up to 9 s
 	// gatherFor is how long the next group waits for those whose last publish was
@@ -168,7 +171,7 @@ func (p *publisher) run(ctx context.Context) {
 // have come again: else half of them would find a batch under way, and there
 // would be two of half the size by turns, for ever.
 func (p *publisher) gather(told int) {
-	if told < minBatch {
+	if told < minGather {
 		return
 	}
 	timer := time.NewTimer(gatherFor)

@@ -107,7 +107,7 @@ func TestPublishKeepsTheOrderOfACaller(t *testing.T) {
 // one batch, which the stored messages show. Doubles among them share one fate.
 func TestPublishGroupsCallers(t *testing.T) {
 	b := open(t, small(t))
-	p := newPublisher(b.newBatcher())
+	p := newPublisher(b.newBatcher(b.names.Events))
 	const callers = 300
 	var group sync.WaitGroup
 	for i := range callers {

@@ -28,7 +28,7 @@ type StreamStats struct {
 // letters, objects.
 func (b *Bus) Stats(ctx context.Context) ([]StreamStats, error) {
 	all := make([]StreamStats, 0, 4)
-	for _, name := range []string{b.names.Events, b.names.Ledger, b.names.Letters, b.names.Objects} {
+	for _, name := range b.streams() {
 		stats, err := b.streamStats(ctx, name)
 		if err != nil {
 			return nil, err

@@ -43,6 +43,9 @@ type Options struct {
 	// may its letter be replayed or purged. It is given the deliveries' ids, up to
 	// a thousand.
 	Settled func(ids ...string) []bool
+	// Keep is called when the server has acknowledged a letter, and returns when it
+	// is durable; nil where that is the same.
+	Keep func() error
 	// Known tells whether there is a trigger of this name; nil for all.
 	Known func(trigger string) bool
 	// History is the log as replays of history read it, Incarnation its id, and
@@ -144,18 +147,29 @@ func (s *Store) Put(ctx context.Context, l *Letter) error {
 	}
 	_, err = s.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
 	if err == nil {
-		return nil
+		return s.kept(l)
 	}
 	if isCode(err, codeWrongLastSequence, codeBusy) {
 		// Somebody has put it, or is about to: it counts once it can be read.
 		if _, err = s.stream.GetLastMsgForSubject(ctx, msg.Subject); err == nil {
-			return nil
+			return s.kept(l)
 		}
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			err = event.ErrUnavailable
 		}
 	}
 	return fmt.Errorf("storing the letter of %s: %w", l.ID, translate(err))
+}
+
+// kept returns nil when a letter that the server has is durable.
+func (s *Store) kept(l *Letter) error {
+	if s.options.Keep == nil {
+		return nil
+	}
+	if err := s.options.Keep(); err != nil {
+		return fmt.Errorf("storing the letter of %s: %w", l.ID, err)
+	}
+	return nil
 }
 
 // Get returns the letter of a delivery, or ErrNotFound, wrapped.

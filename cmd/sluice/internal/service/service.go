@@ -162,6 +162,7 @@ func (s *Service) openLetters(ctx context.Context) error {
 	var err error
 	s.letters, err = dlq.Open(ctx, s.bus.JetStream(), dlq.Options{
 		Prefix: s.bus.Prefix(), Stream: s.bus.Names().Letters, Log: s.bus, Logger: s.logger, Now: s.options.Now,
+		Keep:    func() error { return s.bus.Keep(s.bus.Names().Letters) },
 		Settled: func(ids ...string) []bool { return s.router.Settled(ids...) }, //nolint:contextcheck // it asks the router's own goroutine
 		Known:   s.knows,
 		History: s.bus, Incarnation: s.bus.Incarnation(), Select: s.selection,
