@@ -17,6 +17,10 @@ import (
 // by it a writer knows its own again when it has heard no answer.
 const headerWrite = "Sluice-Write"
 
+// headerBefore is how many messages were stored together with a fenced one, right
+// before it.
+const headerBefore = "Sluice-Before"
+
 // message builds the stored form of an event of a source. Data that is kept
 // apart is durable when it returns.
 func (b *Bus) message(ctx context.Context, source string, e *event.Event) (*nats.Msg, error) {

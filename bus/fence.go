@@ -134,6 +134,7 @@ func (w *fencedWrite) head() *nats.Msg {
 	return &nats.Msg{Subject: w.subject, Data: w.content, Header: nats.Header{
 		event.HeaderFormat:          {strconv.Itoa(event.FormatVersion)},
 		headerWrite:                 {w.name},
+		headerBefore:                {strconv.Itoa(len(w.messages))},
 		nats.ExpectedLastSubjSeqHdr: {strconv.FormatUint(w.fence.sequence, 10)},
 	}}
 }

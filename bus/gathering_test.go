@@ -124,6 +124,6 @@ func TestOneWrongWriteHarmsNoOther(t *testing.T) {
 func gatheredFor(t *testing.T, out *Out, events ...event.Event) *gathered {
 	t.Helper()
 	messages := must(out.messages(t.Context(), events))(t)
-	w := &fencedWrite{bus: out.bus, fence: out.fence("0"), subject: out.bus.names.Cursor(out.source, "0"), content: []byte("x"), name: out.source}
+	w := &fencedWrite{bus: out.bus, fence: out.fence("0"), subject: out.bus.names.Cursor(out.source, "0"), content: []byte("x"), messages: messages, name: out.source}
 	return &gathered{messages: append(messages, w.head()), done: make(chan struct{})}
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +100,47 @@ func tear(t *testing.T, folder string) {
 	info := must(os.Stat(block))(t)
 	check(t, os.Truncate(block, info.Size()-5))
 	check(t, os.Remove(filepath.Join(folder, "index.db")))
+}
+
+// A batch begins in one block and ends in the next, and a power cut takes the end
+// of the first. A cursor goes whose events are not all there, and what comes again
+// is stored; a write that is whole stays, and so does one whose position has been
+// forgotten.
+func TestACursorWithoutItsEventsIsTakenBack(t *testing.T) {
+	o := small(t)
+	o.MaxBytes = 16 << 20 // blocks of 4 MiB
+	b := must(Open(t.Context(), o))(t)
+	s3 := b.Source("s3")
+	check(t, s3.PublishAt(limited(t), "0", []byte("1"), sample("before")))
+	for i := range 19 {
+		check(t, b.Source("web").Publish(limited(t), sized(fmt.Sprintf("fill-%d", i), 200<<10)))
+	}
+	large := func(name string) []event.Event {
+		events := make([]event.Event, 4)
+		for i := range events {
+			events[i] = sized(fmt.Sprintf("%s-%d", name, i), 100<<10)
+		}
+		return events
+	}
+	group := []*gathered{
+		gatheredFor(t, s3, large("torn")...),
+		gatheredFor(t, b.Source("other"), sample("whole")),
+	}
+	for _, o := range b.gathering.commit(limited(t), group) {
+		check(t, o.err)
+	}
+	folder := filepath.Join(streamFolder(o.Dir, b.names.Events), "msgs")
+	equal(t, "the batch is in two blocks", b.blocks[b.names.Events].next, 3)
+	shut(t, b)
+	tear(t, folder)
+
+	b = open(t, o)
+	all := ids(t, b)
+	equal(t, "the last event", all[len(all)-1], "whole")
+	equal(t, "events", len(all), 1+19+1)
+	equal(t, "the cursor", string(must(b.Source("s3").Cursor(limited(t), "0"))(t)), "1")
+	check(t, b.Source("s3").PublishAt(limited(t), "0", []byte("2"), large("torn")...))
+	equal(t, "events", len(ids(t, b)), 1+19+1+4)
 }
 
 // A batch whose last message was removed on purpose is whole.

@@ -13,8 +13,8 @@ import (
 
 var (
 	seed   = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of everything that is drawn at random")
-	rounds = flag.Int("rounds", 6, "how often the power of a bus is cut, on each kind of disk")
-	cuts   = flag.Int("cuts", 5, "how often that of the program is")
+	rounds = flag.Int("rounds", 5, "how often the power of a bus is cut, on each kind of disk")
+	cuts   = flag.Int("cuts", 3, "how often that of the program is")
 )
 
 func TestMain(m *testing.M) {
