@@ -67,7 +67,8 @@ const (
 // Open returns a core that goes on from a state. The state must carry a new
 // claim whose first record the core will write; last is the last sequence of
 // the log. If the state does not end with an orderly stop, what may have been
-// under way is suspected (invariant I7).
+// under way is suspected (invariant I7), over orderly stops until it has ended:
+// it may be held back for long.
 func Open(state *ledger.State, last uint64, options Options) *Core {
 	c := &Core{
 		options: options.withDefaults(), state: state, now: state.Time,
@@ -76,15 +77,19 @@ func Open(state *ledger.State, last uint64, options Options) *Core {
 	}
 	c.ring.reset(c.tail + 1)
 	crashed := !state.Stopped && len(state.Triggers) > 0
-	if crashed {
-		c.crashLast = last
+	switch {
+	case crashed:
+		state.Doubt = last
+	case state.Doubt < state.Low():
+		state.Doubt = 0
 	}
+	c.crashLast = state.Doubt
 	suspect(state, crashed)
 	state.Stopped = false
 	state.Recount()
 	for _, id := range sortedIDs(state.Triggers) {
 		t := c.adopt(state.Triggers[id])
-		if crashed {
+		if c.crashLast > 0 {
 			t.quota = -1 // until its concurrency is known
 		}
 	}

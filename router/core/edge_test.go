@@ -505,3 +505,38 @@ func TestStartInThePastHoldsTheLog(t *testing.T) {
 		t.Errorf("the log is needed from %d on, want 50", low)
 	}
 }
+
+// TestDoubtOutlivesAnOrderlyStop: what was under way at a crash is written down
+// before it starts again, also when a claim that did not get to it has ended in
+// good order in between (invariant I7).
+func TestDoubtOutlivesAnOrderlyStop(t *testing.T) {
+	configured := core.Configure{Version: 1, Triggers: triggers(1, policy)}
+	next := func(after *hand) *hand {
+		state := after.fold.State()
+		state.Claim, state.Number = state.Claim+1, 0
+		r := newHand(t, state, 1, core.Options{})
+		r.now = after.now
+		return r
+	}
+	crashes := newHand(t, fresh(), 0, core.Options{})
+	crashes.step(configured)
+	crashes.pass(time.Second)
+	crashes.match(entry(1, 100, 1))
+	if len(crashes.starts) != 1 {
+		t.Fatalf("%d attempts", len(crashes.starts))
+	}
+	stops := next(crashes)
+	stops.step(configured)
+	stops.step(core.Drain{})
+	stops.pass(time.Second)
+	if !stops.stopped || len(stops.starts) > 0 {
+		t.Fatalf("stopped: %v after %d attempts", stops.stopped, len(stops.starts))
+	}
+	again := next(stops)
+	again.step(configured)
+	again.match(entry(1, 100, 1))
+	again.pass(time.Second)
+	if s := again.core.State().Suspects[ledger.Key{Trigger: 1, Sequence: 1}]; !s.Running || len(again.starts) != 1 {
+		t.Errorf("it is attempted %d times, and suspected as %+v", len(again.starts), s)
+	}
+}

@@ -74,6 +74,7 @@ func (s *State) Chunks(claim, number uint64, now int64) []*Record {
 	b := &snapshotBuilder{state: s, claim: claim, number: number, now: now}
 	b.next()
 	b.chunk.Incarnation, b.chunk.NextTrigger, b.chunk.Gaps = s.Incarnation, s.NextTrigger, slices.Clone(s.Gaps)
+	b.chunk.Doubt = s.Doubt
 	for _, id := range slices.Sorted(maps.Keys(s.Triggers)) {
 		t := s.Triggers[id]
 		b.chunk.Triggers = append(b.chunk.Triggers, standing{Gate: t.Gate, Totals: t.Totals, Waiting: t.Waiting})
@@ -182,7 +183,7 @@ func (f *Fold) chunk(sequence uint64, r *Record) error {
 		f.state, f.whole = NewState(c.Incarnation), false
 		f.state.Claim, f.state.Number, f.state.Time = r.Claim, r.Number, r.Time
 		f.state.Mark, f.state.Stopped, f.state.Snapshot = r.Mark, r.Stopped, sequence
-		f.state.NextTrigger, f.state.Gaps = c.NextTrigger, c.Gaps
+		f.state.NextTrigger, f.state.Gaps, f.state.Doubt = c.NextTrigger, c.Gaps, c.Doubt
 	}
 	if f.state == nil || f.whole || f.state.Number != r.Number {
 		return fmt.Errorf("%w: chunk %d of snapshot %d", ErrOrder, c.Index, r.Number)

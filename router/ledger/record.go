@@ -174,6 +174,7 @@ type Chunk struct {
 	Known       []Key        `cbor:"9,keyasint,omitempty"`
 	Pauses      []Pause      `cbor:"10,keyasint,omitempty"`
 	Gaps        []Gap        `cbor:"11,keyasint,omitempty"`
+	Doubt       uint64       `cbor:"12,keyasint,omitempty"`
 }
 
 type standing struct {

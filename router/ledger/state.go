@@ -19,6 +19,9 @@ type State struct {
 	Sealed      bool // the claim is closed
 	NextTrigger uint32
 	Gaps        []Gap // the oldest first
+	// Doubt is the last sequence that may have been under way at a crash, of this
+	// claim's start or an earlier one, and be attempted again; 0: none.
+	Doubt uint64
 
 	Triggers map[uint32]*Trigger
 	Waiting  map[Key]*Waiting
