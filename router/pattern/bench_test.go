@@ -32,12 +32,14 @@ func BenchmarkMatchData(b *testing.B) {
 // manyTriggers is how many triggers the index is measured with, beside one.
 const manyTriggers = 10_000
 
-// triggerKinds are what triggers may ask for: the pattern of the i-th, of which
+// A triggerKind is what triggers may ask for: the pattern of the i-th, of which
 // number 7 matches the sample.
-var triggerKinds = []struct {
+type triggerKind struct {
 	name    string
 	pattern func(i int) string
-}{
+}
+
+var triggerKinds = []triggerKind{
 	{"exact", func(i int) string { return fmt.Sprintf(`{"type":[%q]}`, number("s3.object.created.put", i)) }},
 	{"exact-in-data", func(i int) string { return fmt.Sprintf(`{"data":{"key":[%q]}}`, number("in/a.jpg", i)) }},
 	{"prefix", func(i int) string { return fmt.Sprintf(`{"data":{"key":[{"prefix":%q}]}}`, number("in/", i)) }},
@@ -108,7 +110,8 @@ func fronted(text string, i int) string {
 	return fmt.Sprintf("%d%s", i, text)
 }
 
-// triggersOf are so many triggers of a kind; 0 stands for a mix of all kinds.
+// triggersOf are so many triggers of the kinds, by turns; the first matches the
+// sample.
 func triggersOf(tb testing.TB, count int, kinds ...func(i int) string) []Entry {
 	tb.Helper()
 	entries := make([]Entry, count)

@@ -70,6 +70,28 @@ func TestIndexMakesNoGarbage(t *testing.T) {
 	}
 }
 
+// What is asked of an event is a few branches for each kind of pattern, however
+// many there are, besides those that match.
+func TestFewAreAsked(t *testing.T) {
+	mixed := append(slices.Clone(triggerKinds), triggerKind{"mixed", nil})
+	for _, kind := range mixed {
+		kinds := allKinds()
+		if kind.pattern != nil {
+			kinds = []func(int) string{kind.pattern}
+		}
+		x := NewIndex(triggersOf(t, 1000, kinds...))
+		l, _ := x.lookups.Get().(*lookup)
+		l.aim(x.groups("uploads"))
+		l.own.event = sample()
+		l.doc = &l.own
+		got := l.match(nil)
+		if most := maxFew * len(kinds); !slices.Equal(got, []int{0}) || len(l.found) > most {
+			t.Errorf("%s: %v match, %d were asked, at most %d should be", kind.name, got, len(l.found), most)
+		}
+		l.reset()
+	}
+}
+
 // An index takes over from the one before what has not changed.
 func TestUpdateKeepsWhatIsTheSame(t *testing.T) {
 	entries := func(last string) []Entry {

@@ -17,6 +17,9 @@ func comparable64(text string) (float64, bool) {
 	if err != nil {
 		return 0, false
 	}
+	if len(text) <= 16 && strings.Contains(text, ".") && !strings.ContainsAny(text, "eE") {
+		return f, true // no two numbers of up to 15 digits have the same float
+	}
 	var buffer [32]byte
 	shortest := strconv.AppendFloat(buffer[:0], f, 'e', -1, 64)
 	if !sameDecimal(text, string(shortest)) {

@@ -99,6 +99,19 @@ func TestComparable(t *testing.T) {
 	}
 }
 
+// A number of up to 15 digits is always the shortest for its float.
+func TestComparableShortNumbers(t *testing.T) {
+	number := rapid.StringMatching(`-?(0|[1-9][0-9]{0,13})\.[0-9]{1,14}`)
+	rapid.Check(t, func(t *rapid.T) {
+		text := number.Draw(t, "text")
+		n, exact := comparable64(text)
+		shortest := strconv.FormatFloat(n, 'e', -1, 64)
+		if len(text) <= 16 && (!exact || !sameDecimal(text, shortest)) {
+			t.Errorf("%s: %v, %s", text, exact, shortest)
+		}
+	})
+}
+
 // Two spellings are the same number exactly when they have the same value.
 func TestSameDecimal(t *testing.T) {
 	number := rapid.StringMatching(`-?(0|[1-9][0-9]{0,3}0{0,3})(\.0{0,3}[0-9]{1,3}0{0,2})?([eE][+-]?[0-9])?`)
