@@ -16,6 +16,9 @@ const (
 	// tidyBytes is how much must have been allocated before it is worth to collect
 	// what is left of it.
 	tidyBytes = 16 << 20
+	// laterLooks is after how many quiet looks memory is given back once more: what
+	// the store remembers for two minutes, and what it caches, has gone by then.
+	laterLooks = 90
 	// smallHeap is what may be in use so that the collector runs half as often: that
 	// costs as much memory again at most, and saves a tenth of the processor time
 	// of a dispatch.
@@ -36,7 +39,7 @@ func keepMemory(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(memoryEvery)
 	defer ticker.Stop()
-	last, tidied := uint64(0), uint64(0)
+	var r rest
 	for {
 		select {
 		case <-ticker.C:
@@ -48,13 +51,37 @@ func keepMemory(ctx context.Context) error {
 			current = wanted
 			debug.SetGCPercent(current)
 		}
-		if allocated-last <= quietBytes && allocated-tidied > tidyBytes {
+		if r.look(allocated) {
 			debug.FreeOSMemory()
-			allocated, _ = readHeap()
-			tidied = allocated
+			r.last, _ = readHeap()
+			r.tidied = r.last
 		}
-		last = allocated
 	}
+}
+
+// A rest knows how long nothing has gone on, by what was allocated.
+type rest struct {
+	last, tidied uint64 // bytes since the start, at the last look and when memory was given back
+	quiet        int    // looks
+	later        bool   // memory is given back once more
+}
+
+// look takes how many bytes were allocated since the start, and tells whether to
+// give memory back.
+func (r *rest) look(allocated uint64) bool {
+	if r.quiet++; allocated-r.last > quietBytes {
+		r.quiet = 0
+	}
+	r.last = allocated
+	switch {
+	case r.quiet == 1 && allocated-r.tidied > tidyBytes:
+		r.later = true
+		return true
+	case r.quiet == laterLooks && r.later:
+		r.later = false
+		return true
+	}
+	return false
 }
 
 // percentFor returns by how much of what is in use the heap may grow.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"testing"
 	"time"
 )
@@ -14,6 +15,29 @@ func TestPercentFor(t *testing.T) {
 		if got := percentFor(live); got != want {
 			t.Errorf("%d bytes in use: %d, want %d", live, got, want)
 		}
+	}
+}
+
+// TestRest shows when memory is given back: at the first quiet look after a load,
+// and once more when what the store remembers has gone.
+func TestRest(t *testing.T) {
+	var r rest
+	allocated, given := uint64(0), []int(nil)
+	for n := range 400 {
+		allocated += 100 << 10
+		if n == 10 || n == 11 || n == 300 {
+			allocated += 20 << 20
+		}
+		if n == 350 {
+			allocated += 1 << 20 // too little to be worth anything
+		}
+		if r.look(allocated) {
+			given = append(given, n)
+			r.tidied = allocated
+		}
+	}
+	if want := []int{12, 101, 301}; !slices.Equal(given, want) {
+		t.Errorf("given back at %v, want %v", given, want)
 	}
 }
 
