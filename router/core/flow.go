@@ -26,8 +26,8 @@ type Flow struct {
 
 // A Rate is how many attempts may start. The zero value bounds nothing.
 type Rate struct {
-	// Limit attempts may start within Per, evenly; Burst of them at once after a
-	// time without any.
+	// Limit attempts may start within Per, evenly but for 10 ms; Burst of them at
+	// once after a time without any.
 	Limit int
 	Per   time.Duration
 	Burst int

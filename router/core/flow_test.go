@@ -110,6 +110,20 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// TestHighRate: a timer that is late by less than ten milliseconds costs a rate
+// nothing.
+func TestHighRate(t *testing.T) {
+	r := flowingHand(t, core.Flow{Rate: core.Rate{Limit: 1000, Per: time.Second}}, "", func(c *core.Trigger) { c.Concurrency, c.Buffer = 1000, 1000 })
+	r.send(make([]string, 100)...)
+	for range 5 {
+		r.now = r.now.Add(9 * time.Millisecond)
+		r.step()
+	}
+	if n := len(r.starts); n != 55 {
+		t.Errorf("%d attempts in 45 ms after a pause, want 10 at once and 45", n)
+	}
+}
+
 // TestRateOverARestart: what an earlier run has started is not known, so that a
 // burst has to be earned first.
 func TestRateOverARestart(t *testing.T) {

@@ -103,10 +103,17 @@ type meter struct {
 	alarm int64
 }
 
+// rateGrain is the time within which a rate need not be even: without it, each
+// attempt that a timer is late for would be lost to a high rate.
+const rateGrain = int64(10 * time.Millisecond)
+
 // interval is the time from one attempt to the next, and ahead how much before
 // its time an attempt may start.
 func (r Rate) interval() int64 { return max(1, int64(r.Per)/int64(max(1, r.Limit))) }
-func (r Rate) ahead() int64    { return r.interval() * int64(max(1, r.Burst)-1) }
+
+func (r Rate) ahead() int64 {
+	return max(r.interval()*int64(max(1, r.Burst)-1), rateGrain-r.interval())
+}
 
 // at returns when the next attempt may start.
 func (m *meter) at(r Rate) int64 { return m.tat - r.ahead() }
