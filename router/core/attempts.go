@@ -314,6 +314,7 @@ func (c *Core) undelay(d *delivery) {
 func (c *Core) hold(d *delivery, e *Entry) {
 	d.body, d.size = e.Body, e.Size
 	d.t.held += d.size
+	c.held += d.size
 	d.holds = true
 }
 
@@ -323,6 +324,7 @@ func (c *Core) release(d *delivery) {
 	}
 	if d.holds {
 		d.t.held -= d.size
+		c.held -= d.size
 		d.body, d.holds = nil, false
 		if d.phase == parked {
 			d.t.parked--
@@ -390,7 +392,7 @@ func (c *Core) load(t *trigger) {
 		if size == 0 {
 			size = guessedSize
 		}
-		if t.held+t.asking+size > c.share() {
+		if t.held+t.asking+size > c.share(t) {
 			if t.over != nil { // one at a time may be over the share
 				return
 			}

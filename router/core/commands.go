@@ -49,7 +49,8 @@ func (c *Core) place(config *Trigger, in Configure, first bool, reflowed map[*tr
 		t = c.create(config, in, first)
 	}
 	if t.gate.Name != config.Name || t.gate.Removed != 0 {
-		t.gate.Name, t.gate.Removed = config.Name, 0
+		c.rename(t, config.Name)
+		t.gate.Removed = 0
 		c.changed(t)
 	}
 	if t.gate.Fingerprint != config.Fingerprint {
@@ -144,7 +145,7 @@ func (c *Core) former(config *Trigger, in Configure, removed *trigger) *trigger 
 			continue
 		}
 		if removed != nil {
-			removed.gate.Name = fmt.Sprintf("%s@%d", removed.gate.Name, removed.id)
+			c.rename(removed, fmt.Sprintf("%s@%d", removed.gate.Name, removed.id))
 			removed.gate.Removed = min(removed.gate.Removed, c.now-int64(c.options.RemovedAfter)-c.state.Idle(0))
 			c.changed(removed)
 		}
@@ -188,13 +189,14 @@ func (c *Core) trail(t *trigger, from uint64) {
 	c.behind = append(c.behind, t)
 }
 
-func (c *Core) find(name string) *trigger {
-	for _, t := range c.order {
-		if t.gate.Name == name {
-			return t
-		}
+func (c *Core) find(name string) *trigger { return c.names[name] }
+
+func (c *Core) rename(t *trigger, name string) {
+	if c.names[t.gate.Name] == t {
+		delete(c.names, t.gate.Name)
 	}
-	return nil
+	t.gate.Name = name
+	c.names[name] = t
 }
 
 // retire closes the gates of triggers that have left the configuration.
@@ -273,6 +275,9 @@ func (c *Core) drop(f *flight) {
 		}
 		f.record.Gates = append(f.record.Gates, ledger.Gate{Trigger: t.id})
 		delete(c.triggers, t.id)
+		if c.names[t.gate.Name] == t {
+			delete(c.names, t.gate.Name)
+		}
 		same := func(other *trigger) bool { return other == t }
 		c.active = slices.DeleteFunc(c.active, same)
 		c.behind = slices.DeleteFunc(c.behind, same)

@@ -40,7 +40,9 @@ type Core struct {
 	written  int   // bytes since the last snapshot
 	lastTime int64 // when the last append began
 
+	names    map[string]*trigger
 	running  int
+	held     int       // bytes of bodies, of all triggers
 	delayed  int       // deliveries of all triggers that wait
 	alone    *delivery // the suspect that runs by itself
 	dirty    []*trigger
@@ -73,7 +75,8 @@ func Open(state *ledger.State, last uint64, options Options) *Core {
 	c := &Core{
 		options: options.withDefaults(), state: state, now: state.Time,
 		triggers: map[uint32]*trigger{}, live: map[ledger.Key]*delivery{},
-		tail: state.Mark, mark: state.Mark, wanted: map[uint64][]*delivery{},
+		names: map[string]*trigger{},
+		tail:  state.Mark, mark: state.Mark, wanted: map[uint64][]*delivery{},
 	}
 	c.ring.reset(c.tail + 1)
 	crashed := !state.Stopped && len(state.Triggers) > 0
@@ -126,7 +129,7 @@ func (c *Core) adopt(known *ledger.Trigger) *trigger {
 }
 
 func (c *Core) add(t *trigger) {
-	c.triggers[t.id] = t
+	c.triggers[t.id], c.names[t.gate.Name] = t, t
 	c.order = append(c.order, t)
 }
 

@@ -540,3 +540,27 @@ func TestDoubtOutlivesAnOrderlyStop(t *testing.T) {
 		t.Errorf("it is attempted %d times, and suspected as %+v", len(again.starts), s)
 	}
 }
+
+// TestAnIdleCrowdLeavesRoom: what one of many triggers may hold goes by what all
+// of them hold, not by how many there are.
+func TestAnIdleCrowdLeavesRoom(t *testing.T) {
+	r := newHand(t, fresh(), 0, core.Options{Budget: 64 << 10})
+	all := triggers(1000, policy)
+	for i := range all {
+		all[i].Buffer = 100
+	}
+	r.step(core.Configure{Version: 1, Triggers: all})
+	r.pass(time.Second)
+	for n := range uint64(60) {
+		r.match(entry(n+1, 100, 1))
+	}
+	if s := r.core.Standings()[0]; s.Gate.Behind || s.Running+s.Buffered != 60 {
+		t.Errorf("6,000 of 65,536 bytes are held, and the trigger stands at %+v", s)
+	}
+	for n := range uint64(200) {
+		r.match(entry(n+61, 100, 1))
+	}
+	if s := r.core.Standings()[0]; !s.Gate.Behind {
+		t.Errorf("more than an eighth is held: %+v", s)
+	}
+}

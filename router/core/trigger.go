@@ -140,7 +140,7 @@ func (c *Core) room(t *trigger, size int) bool {
 func (t *trigger) crowd() int { return t.buffered.len() + t.parked }
 
 func (c *Core) fits(t *trigger, size int) bool {
-	return t.crowd() < t.config.Buffer && (t.held == 0 || t.held+size <= c.share())
+	return t.crowd() < t.config.Buffer && (t.held == 0 || t.held+size <= c.share(t))
 }
 
 // waitingShare is the least that a trigger may have waiting, however many wait
@@ -163,9 +163,14 @@ func (c *Core) waitingAgain() int {
 	return most - max(1, most/8)
 }
 
-// share is how many bytes one trigger may hold, so that a slow one leaves
-// enough to the others.
-func (c *Core) share() int { return c.options.Budget / max(8, len(c.order)) }
+// share is how many bytes of bodies t may hold. Half of the budget is for whoever
+// needs it, up to an eighth of all for one trigger; the other half is parted among
+// all, so that each has something however greedy others are.
+func (c *Core) share(t *trigger) int {
+	all := c.options.Budget
+	free := max(0, all/2-c.held)
+	return max(all/2/max(8, len(c.order)), min(all/8, t.held+free))
+}
 
 // matched takes the next stretch of the shared reader.
 func (c *Core) matched(in Matched) {
@@ -339,7 +344,7 @@ func (c *Core) reopen(t *trigger) {
 func (c *Core) mayOpen(t *trigger) bool {
 	return t.crowd() <= t.config.Buffer/2 &&
 		t.delayed <= c.waitingAgain() &&
-		(t.held == 0 || t.held <= c.share()/2 && t.held+t.short <= c.share())
+		(t.held == 0 || t.held <= c.share(t)/2 && t.held+t.short <= c.share(t))
 }
 
 // join offers t what the ring has and t has not seen; with all of it, t is fed
