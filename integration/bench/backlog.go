@@ -52,6 +52,10 @@ func (b *bench) live(ctx context.Context, w *workerProcess, i *instance, resume 
 	if _, err := send.steady(ctx, b.rate, warmUp); err != nil {
 		return 0, 0, err
 	}
+	// What was published while sluice did not run has been read by then.
+	if _, err := b.reach(ctx, w, i, pathNoted, send.accepted.Load()); err != nil {
+		return 0, 0, err
+	}
 	before, err := send.steady(ctx, b.rate, during)
 	if err != nil {
 		return 0, 0, err

@@ -30,6 +30,11 @@ type process struct {
 
 // spawn starts a child in dir, whose output goes to a file there.
 func spawn(ctx context.Context, dir, name, path string, args ...string) (*process, error) {
+	return spawnWith(ctx, nil, dir, name, path, args...)
+}
+
+// spawnWith is spawn with more in the environment, NAME=value.
+func spawnWith(ctx context.Context, environment []string, dir, name, path string, args ...string) (*process, error) {
 	log, err := os.CreateTemp(dir, name+"-*.log")
 	if err != nil {
 		return nil, err
@@ -37,6 +42,7 @@ func spawn(ctx context.Context, dir, name, path string, args ...string) (*proces
 	defer func() { _ = log.Close() }() // the child has its own
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.Env = append(os.Environ(), environment...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for us; we end the children
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -156,6 +162,12 @@ func (p *process) cpu() time.Duration {
 		ticks += n
 	}
 	return time.Duration(ticks) * time.Second / ticksPerSecond
+}
+
+// forgetMost has the system forget the most memory that the child has had, so
+// that what its start has taken does not count; see proc_pid_clear_refs(5).
+func (p *process) forgetMost() error {
+	return os.WriteFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "clear_refs"), []byte("5"), 0)
 }
 
 // memory returns what the system calls VmRSS, the child's resident memory, or

@@ -32,6 +32,8 @@ type theSluice struct {
 	// more are the rest of its file, below the bus and the listeners, when it
 	// dispatches to a URL. Without it there is one trigger.
 	more func(to string) string
+	// memory is what Go's runtime is to keep within, in bytes; 0 for no limit.
+	memory int64
 }
 
 func (theSluice) name() string { return nameSluice }
@@ -77,7 +79,11 @@ func (s theSluice) start(ctx context.Context, dir, to string) (*instance, error)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := spawn(ctx, dir, s.name(), s.path, "up", "--config", path)
+	var environment []string
+	if s.memory > 0 {
+		environment = []string{fmt.Sprintf("GOMEMLIMIT=%d", s.memory)}
+	}
+	p, err := spawnWith(ctx, environment, dir, s.name(), s.path, "up", "--config", path)
 	if err != nil {
 		return nil, err
 	}
