@@ -46,6 +46,7 @@ type Core struct {
 	delayed  int       // deliveries of all triggers that wait
 	alone    *delivery // the suspect that runs by itself
 	dirty    []*trigger
+	idle     []*trigger // room for the next dirty ones
 	active   []*trigger // with a flow
 	sweeping bool
 	sweeps   uint64   // how many there were
@@ -154,10 +155,11 @@ func (c *Core) recover(key ledger.Key, w *ledger.Waiting) {
 
 // Step takes what has happened since the last step, in order, and returns what
 // is to be done, and when the next step is due at the latest; the zero time
-// means: not before something happens.
+// means: not before something happens. The outputs are valid until the next step.
 func (c *Core) Step(now time.Time, inputs []Input) ([]Output, time.Time) {
 	c.now = max(c.now, now.UnixNano())
-	c.outputs = nil
+	clear(c.outputs)
+	c.outputs = c.outputs[:0]
 	for _, in := range inputs {
 		c.take(in)
 	}
@@ -204,7 +206,7 @@ func (c *Core) work() {
 	}
 	for len(c.dirty) > 0 {
 		todo := c.dirty
-		c.dirty = nil
+		c.dirty, c.idle = c.idle[:0], todo
 		for _, t := range todo {
 			t.dirty = false
 			c.attempt(t)

@@ -22,6 +22,7 @@ const (
 // pending is what the next record will hold.
 type pending struct {
 	outcomes []pendingOutcome
+	room     []pendingOutcome // for the next ones, empty
 	started  []*delivery
 	letters  []*delivery // whose letters can be written once the flight lands
 	gates    []*trigger  // whose standing has changed
@@ -207,6 +208,7 @@ func (c *Core) pauses(gates []ledger.Gate) (all []ledger.Pause) {
 // writeOutcomes moves outcomes into the record, as many as it may hold.
 func (c *Core) writeOutcomes(f *flight) {
 	p, size, n := &c.pending, 0, 0
+	f.record.Outcomes = make([]ledger.Outcome, 0, min(len(p.outcomes), recordOutcomes))
 	for n < len(p.outcomes) && n < recordOutcomes && size < recordBytes {
 		o := &p.outcomes[n]
 		size += 32
@@ -220,8 +222,8 @@ func (c *Core) writeOutcomes(f *flight) {
 		}
 		n++
 	}
-	f.outcomes = p.outcomes[:n:n]
-	p.outcomes = append([]pendingOutcome(nil), p.outcomes[n:]...)
+	f.outcomes = p.outcomes[:n]
+	p.outcomes, p.room = append(p.room, p.outcomes[n:]...), nil
 	if len(p.outcomes) > 0 {
 		p.since = c.now
 		p.important(c.now)
@@ -407,6 +409,8 @@ func (c *Core) landed(f *flight) {
 			delete(c.live, o.Key)
 		}
 	}
+	clear(f.outcomes)
+	c.pending.room = f.outcomes[:0]
 	for _, d := range f.letters {
 		c.emit(WriteLetter{
 			Key: d.key, Name: d.t.gate.Name, Reason: c.state.Waiting[d.key].Reason, History: c.state.Waiting[d.key].History,
