@@ -176,6 +176,7 @@ func (c *Core) create(config *Trigger, in Configure, first bool) *trigger {
 		t.gate.Start, t.gate.Since = in.Last+1, in.Last+1
 	}
 	c.add(t)
+	c.unknown++
 	c.changed(t)
 	return t
 }

@@ -41,6 +41,8 @@ type Core struct {
 	lastTime int64 // when the last append began
 
 	names    map[string]*trigger
+	unknown  int    // triggers that are not durable
+	low      uint64 // of what is durable
 	running  int
 	held     int       // bytes of bodies, of all triggers
 	delayed  int       // deliveries of all triggers that wait
@@ -100,7 +102,7 @@ func Open(state *ledger.State, last uint64, options Options) *Core {
 	for _, key := range sortedWaiting(state) {
 		c.recover(key, state.Waiting[key])
 	}
-	c.pending.snapshot = true
+	c.pending.snapshot, c.low = true, state.Low()
 	return c
 }
 
@@ -242,7 +244,10 @@ func (c *Core) State() *ledger.State { return c.state }
 // Low returns the lowest sequence of the log that is needed: by what is durable,
 // or by a trigger that starts in the past and is not written down yet.
 func (c *Core) Low() uint64 {
-	low := c.state.Low()
+	low := c.low
+	if c.unknown == 0 {
+		return low
+	}
 	for _, t := range c.behind {
 		if !t.durable {
 			low = min(low, t.gate.Cursor+1)

@@ -154,7 +154,7 @@ func (c *Core) build(final bool) *flight {
 	p := &c.pending
 	r := &ledger.Record{
 		Format: ledger.Format, Claim: c.state.Claim, Number: c.state.Number + 1, Time: c.now,
-		Snapshot: c.state.Snapshot, Low: c.state.Low(),
+		Snapshot: c.state.Snapshot, Low: c.low,
 	}
 	n := min(len(p.started), recordKeys)
 	f := &flight{record: r, since: p.since, started: p.started[:n:n], tokens: p.tokens}
@@ -400,6 +400,7 @@ func (c *Core) apply(f *flight) error {
 			return err
 		}
 	}
+	c.low = c.state.Low()
 	return nil
 }
 
@@ -417,7 +418,10 @@ func (c *Core) landed(f *flight) {
 		})
 	}
 	for _, t := range f.gates {
-		t.durable = true
+		if !t.durable {
+			t.durable = true
+			c.unknown--
+		}
 		c.touch(t)
 	}
 	for _, d := range f.started {
