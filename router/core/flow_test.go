@@ -110,6 +110,21 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// TestRateOfAKeyGoesByTurns: what waits for the rate of its key goes in the order
+// in which it has come, also when each is let go only by the end of a wait.
+func TestRateOfAKeyGoesByTurns(t *testing.T) {
+	for _, perKey := range []int{0, 2} {
+		flow := core.Flow{PerKey: perKey, Rate: core.Rate{Limit: 10, Per: time.Second, Burst: 1, Keyed: true}}
+		r := flowingHand(t, flow, "k", nil)
+		r.send("a", "a", "a", "a", "a", "a")
+		for n := uint64(1); n <= 6; n++ {
+			r.want(fmt.Sprintf("with %d of a key, turn %d", perKey, n), n)
+			r.finishAll(core.Succeeded)
+			r.pass(100 * time.Millisecond)
+		}
+	}
+}
+
 // TestHighRate: a timer that is late by less than ten milliseconds costs a rate
 // nothing.
 func TestHighRate(t *testing.T) {

@@ -25,10 +25,19 @@ func (l *limits) sleep() {
 // that.
 type pen struct {
 	t      *trigger
-	owner  interface{ open(c *Core) bool }
+	owner  penOwner
 	ends   bool // it is opened by the end of attempts
 	parked queue[*delivery]
 	out    *delivery
+}
+
+// A penOwner is the limit that a pen belongs to.
+type penOwner interface {
+	// open tells whether one more may start.
+	open(c *Core) bool
+	// rest has the limit be forgotten, now or in time, as far as nothing is under
+	// way by it. It is told when nobody waits for it.
+	rest(c *Core)
 }
 
 // release lets the next one out, if the limit is open and none is out already.
@@ -59,7 +68,15 @@ func (p *pen) turn(d *delivery) bool { return p.out == d || p.out == nil && p.em
 func (c *Core) handBack(d *delivery) {
 	if p := d.pen; p != nil {
 		p.out, d.pen = nil, nil
-		p.release(c)
+		p.settle(c)
+	}
+}
+
+// settle lets the next one out, or the limit rest when there is none.
+func (p *pen) settle(c *Core) {
+	p.release(c)
+	if p.out == nil && p.empty() {
+		p.owner.rest(c)
 	}
 }
 
@@ -87,8 +104,11 @@ func (s *slots) take(c *Core, d *delivery) {
 // vacate ends the use of a slot.
 func (s *slots) vacate(c *Core) {
 	s.used--
-	s.release(c)
-	if s.used == 0 && s.out == nil && s.empty() {
+	s.settle(c)
+}
+
+func (s *slots) rest(*Core) {
+	if s.used == 0 {
 		delete(s.t.slots, s.key)
 	}
 }
@@ -130,13 +150,17 @@ func (m *meter) open(c *Core) bool {
 	return at <= c.now
 }
 
-// woken lets the next one out; a meter whose burst is whole again, and for which
-// nothing waits, is forgotten.
+// woken lets the next one out.
 func (m *meter) woken(c *Core) {
 	c.touch(m.t)
-	m.release(c)
+	m.settle(c)
+}
+
+// rest forgets the meter of a key when its burst is whole again. That of a whole
+// trigger stays.
+func (m *meter) rest(c *Core) {
 	switch {
-	case m.out != nil || !m.empty():
+	case m.alarm != 0 || !m.t.config.Flow.Rate.Keyed:
 	case m.tat > c.now:
 		c.alarms.set(m, m.tat)
 	default:
@@ -144,12 +168,15 @@ func (m *meter) woken(c *Core) {
 	}
 }
 
-// take counts an attempt that starts.
-func (m *meter) take(c *Core, r Rate) {
-	m.tat = max(m.tat, c.now) + r.interval()
-	if m.release(c); m.alarm == 0 {
-		c.alarms.set(m, m.tat)
+// take counts an attempt of d, which starts. Only then does the next one have
+// its turn: it would be let out too early, and lose its place.
+func (m *meter) take(c *Core, d *delivery) {
+	m.tat = max(m.tat, c.now) + m.t.config.Flow.Rate.interval()
+	if d.pen != nil {
+		c.handBack(d)
+		return
 	}
+	m.settle(c)
 }
 
 // slotsOf returns the slots of a delivery's key, or nil when there is no such
@@ -169,24 +196,25 @@ func (c *Core) slotsOf(d *delivery) *slots {
 	return s
 }
 
-// meterOf returns the rate that a delivery goes by, or nil when there is none.
-// What a new one has allowed before, by an earlier run or configuration, is not
-// known: it begins without a burst.
-func (c *Core) meterOf(t *trigger, keys *Keys) *meter {
-	rate, key := t.config.Flow.Rate, ""
-	if rate.Limit == 0 || rate.Keyed && keys == nil {
-		return nil
+// rateKey returns what the rate of a delivery with these keys goes by, and
+// whether there is one.
+func (t *trigger) rateKey(keys *Keys) (key string, limited bool) {
+	switch rate := &t.config.Flow.Rate; {
+	case rate.Limit == 0 || rate.Keyed && keys == nil:
+		return "", false
+	case rate.Keyed:
+		return keys.Rate, true
 	}
-	if rate.Keyed {
-		key = keys.Rate
+	return "", true
+}
+
+// meterOf returns the rate that a delivery goes by, or nil when none keeps it
+// back: a meter is made by the first attempt.
+func (t *trigger) meterOf(keys *Keys) *meter {
+	if key, limited := t.rateKey(keys); limited {
+		return t.meters[key]
 	}
-	m := t.meters[key]
-	if m == nil {
-		m = &meter{pen: pen{t: t}, key: key, tat: t.flowSince + rate.ahead()}
-		m.owner = m
-		put(&t.meters, key, m)
-	}
-	return m
+	return nil
 }
 
 func put[V any](m *map[string]V, key string, value V) {
@@ -215,7 +243,7 @@ func (c *Core) admit(d *delivery) bool {
 	if !t.config.Flow.Rate.Keyed {
 		return true
 	}
-	m := c.meterOf(t, d.keys)
+	m := t.meterOf(d.keys)
 	if m == nil || m.turn(d) && m.open(c) {
 		return true
 	}
@@ -226,18 +254,29 @@ func (c *Core) admit(d *delivery) bool {
 // withinRate tells whether the rate of a whole trigger lets an attempt start; if
 // not, the trigger is looked at when it does.
 func (c *Core) withinRate(t *trigger) bool {
-	if t.config.Flow.Rate.Limit == 0 || t.config.Flow.Rate.Keyed {
+	if t.config.Flow.Rate.Keyed {
 		return true
 	}
-	return c.meterOf(t, nil).open(c)
+	m := t.meterOf(nil)
+	return m == nil || m.open(c)
 }
 
-// spend takes what the start of an attempt costs.
+// spend takes what the start of an attempt costs. What a new meter has allowed
+// before, by an earlier run or configuration, is not known: it begins without a
+// burst.
 func (c *Core) spend(d *delivery) {
-	if m := c.meterOf(d.t, d.keys); m != nil {
-		c.handBack(d)
-		m.take(c, d.t.config.Flow.Rate)
+	t := d.t
+	key, limited := t.rateKey(d.keys)
+	if !limited {
+		return
 	}
+	m := t.meters[key]
+	if m == nil {
+		m = &meter{pen: pen{t: t}, key: key, tat: t.flowSince + t.config.Flow.Rate.ahead()}
+		m.owner = m
+		put(&t.meters, key, m)
+	}
+	m.take(c, d)
 }
 
 // vacate gives back the slot of d.

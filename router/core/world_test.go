@@ -274,6 +274,9 @@ func (w *world) step(inputs ...core.Input) {
 	for _, out := range outputs {
 		w.take(out)
 	}
+	if err := w.core.Recount(); err != nil {
+		w.failf("%w", err)
+	}
 }
 
 func (w *world) take(out core.Output) {
