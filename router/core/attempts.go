@@ -339,7 +339,7 @@ func (c *Core) Full(id uint32) bool {
 	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.most() {
 		return true
 	}
-	if t.buffered.len() == 0 && t.stuck > 0 {
+	if t.breaker.probe != nil || t.buffered.len() == 0 && t.stuck > 0 {
 		return true
 	}
 	shut := t.gate.Behind && !t.live && !t.open && !c.mayOpen(t)

@@ -76,8 +76,7 @@ func (q *quiet) woken(c *Core) {
 	delete(q.t.quiets, q.key)
 	for d := popUnsettled(&q.collected); d != nil; d = popUnsettled(&q.collected) {
 		if d.quiet = true; d.phase == parked {
-			c.unpark(d)
-			c.queue(d)
+			c.reenter(d)
 		}
 	}
 	c.touch(q.t)

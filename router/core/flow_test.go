@@ -276,6 +276,22 @@ func TestDebounceKeepsAll(t *testing.T) {
 	}
 }
 
+// TestDebounceKeepsToTheBuffer: what has waited for others and cannot go yet is
+// not more than a trigger may have in memory, however much comes.
+func TestDebounceKeepsToTheBuffer(t *testing.T) {
+	flow := core.Flow{Debounce: core.Debounce{Window: 50 * time.Millisecond, All: true}}
+	r := flowingHand(t, flow, "k", nil) // a buffer of 8, and 40 may wait
+	for range 20 {
+		for range 8 {
+			r.send("a")
+		}
+		r.pass(50 * time.Millisecond)
+	}
+	if live, _, _, _, _ := r.core.Held(); live > 4+8+40 {
+		t.Errorf("%d deliveries are in memory", live)
+	}
+}
+
 // TestBreaker: while it is open nothing starts; then one attempt finds out, and
 // burns nothing if it fails.
 func TestBreaker(t *testing.T) {
@@ -297,6 +313,9 @@ func TestBreaker(t *testing.T) {
 	for range 3 {
 		r.pass(300 * time.Millisecond)
 		r.answer()
+		if h := r.hold(core.HeldByBreaker); h.Until != 0 || !r.core.Full(1) {
+			t.Errorf("with a probe: held: %+v", h)
+		}
 		if len(r.starts) != 1 || r.starts[0].Attempt != 2 {
 			t.Fatalf("not one probe: %+v", r.starts)
 		}

@@ -11,12 +11,7 @@ func (c *Core) holds(t *trigger) (all []Hold) {
 		}
 	}
 	waiting := t.buffered.len() + t.loaded.len() + t.ready.len()
-	until := t.breaker.waits(c.now)
-	if until == never {
-		add(Hold{Reason: HeldByBreaker, Deliveries: waiting}, true)
-	} else {
-		add(Hold{Reason: HeldByBreaker, Deliveries: waiting, Until: until}, t.breaker.until != 0)
-	}
+	add(t.breakerHold(waiting))
 	most := t.most()
 	full := Hold{Reason: HeldByConcurrency, Deliveries: waiting, Limit: most}
 	if most < t.config.Concurrency {
@@ -33,6 +28,15 @@ func (c *Core) holds(t *trigger) (all []Hold) {
 	add(Hold{Reason: HeldByWaiting, Deliveries: t.delayed, Limit: c.waitingLimit()}, shut && tooMany)
 	add(Hold{Reason: HeldByBuffer, Deliveries: t.buffered.len(), Limit: t.config.Buffer}, shut && !tooMany)
 	return all
+}
+
+// breakerHold has no end while the probe is under way.
+func (t *trigger) breakerHold(waiting int) (Hold, bool) {
+	h := Hold{Reason: HeldByBreaker, Deliveries: waiting}
+	if t.breaker.probe == nil {
+		h.Until = t.breaker.until
+	}
+	return h, t.breaker.until != 0
 }
 
 func (c *Core) rateHold(t *trigger, waiting int) (Hold, bool) {

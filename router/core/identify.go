@@ -130,10 +130,16 @@ func (c *Core) settleIn(d *delivery) {
 			s.take(c, d)
 		}
 	case parked:
-		c.unpark(d)
-		if d.phase = ready; d.holds && !d.tried && d.attempts == 0 {
-			d.phase = buffered
-		}
-		c.enter(d)
+		c.reenter(d)
 	}
+}
+
+// reenter has a parked delivery wait where it would if it came now: what is in
+// memory and was never attempted counts against the buffer.
+func (c *Core) reenter(d *delivery) {
+	c.unpark(d)
+	if d.phase = ready; d.holds && !d.tried && d.attempts == 0 {
+		d.phase = buffered
+	}
+	c.enter(d)
 }

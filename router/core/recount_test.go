@@ -9,20 +9,25 @@ type count struct{ running, held, delayed, parked, stuck, nameless, asked, askin
 // stands where something lets it go on. It returns the first that is wrong.
 func (c *Core) Recount() error {
 	found, all := map[*trigger]*count{}, count{}
+	for _, t := range c.order {
+		found[t] = &count{}
+	}
 	for _, d := range c.live {
-		n := found[d.t]
-		if n == nil {
-			n = &count{}
-			found[d.t] = n
+		if n := found[d.t]; n != nil { // whose trigger has not left
+			n.add(d)
 		}
-		n.add(d)
 		all.add(d)
+	}
+	for _, wanted := range c.wanted { // also by what has ended meanwhile
+		for _, d := range wanted {
+			if n := found[d.t]; n != nil {
+				n.asked++
+				n.asking += d.size
+			}
+		}
 	}
 	for _, t := range c.order {
 		n := found[t]
-		if n == nil {
-			n = &count{}
-		}
 		if counted := (count{t.running, t.held, t.delayed, t.parked, t.stuck, t.nameless, t.asked, t.asking}); counted != *n {
 			return fmt.Errorf("%s has %+v, and counts %+v", t.gate.Name, *n, counted)
 		}
@@ -49,8 +54,6 @@ func (n *count) add(d *delivery) {
 	n.parked += one(d.phase == parked && d.holds)
 	n.stuck += one(d.stuck)
 	n.nameless += one(d.nameless)
-	n.asked += one(d.asked)
-	n.asking += one(d.asked) * d.size
 }
 
 // placed tells whether each delivery that waits for its start stands in one
