@@ -200,9 +200,11 @@ func TestAuditOfATrimmedLedger(t *testing.T) {
 	f := newFixture(t)
 	var c counter
 	r := f.startWith(router.Options{Triggers: []router.Trigger{trigger("a", c.deliver)}, Core: core.Options{SnapshotEvery: 1}})
-	f.publish("s", 0, 100)
-	eventually(t, "delivered", func() bool { return c.len() == 100 })
-	r.conserved(t)
+	for n := 0; n < 100; n += 10 { // in several records, however fast it goes
+		f.publish("s", n, n+10)
+		eventually(t, "delivered", func() bool { return c.len() == n+10 })
+		r.conserved(t)
+	}
 	var snapshot uint64
 	eventually(t, "a snapshot", func() bool {
 		_, at, ok := r.Line()
