@@ -340,7 +340,7 @@ func (r *reader) keys(t *Trigger, p part) {
 	if all && t.Batch.Key == nil {
 		t.Batch.Key = flow.Debounce.Key
 	}
-	if flow.Ordered && t.Batch.Key.is("partitionkey") {
+	if flow.Ordered && t.Batch.Key.has("partitionkey") {
 		note("batch.key", "with ordered only one delivery of a partitionkey is under way, so that each batch would have one: remove this, or ordered")
 	}
 	if flow.PerKey > 0 && flow.Concurrency.String() != t.Batch.Key.String() {

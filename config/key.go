@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,9 +57,9 @@ func (k *Key) add(key string, n *Node) error {
 	return nil
 }
 
-// is tells whether the key is this one attribute.
-func (k Key) is(attribute string) bool {
-	return len(k) == 1 && len(k[0]) == 1 && k[0][0] == attribute
+// has tells whether an attribute is one of the fields.
+func (k Key) has(attribute string) bool {
+	return slices.ContainsFunc(k, func(f Field) bool { return len(f) == 1 && f[0] == attribute })
 }
 
 // String returns the key as it is written.
