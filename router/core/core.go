@@ -141,7 +141,7 @@ func (c *Core) recover(key ledger.Key, w *ledger.Waiting) {
 	t := c.triggers[key.Trigger]
 	d := &delivery{key: key, t: t, attempts: w.Attempts, due: w.Due, clear: true, counted: true}
 	if first := w.First(); first != 0 {
-		d.first = first + c.state.Idle(first)
+		d.first, d.quiet = first+c.state.Idle(first), true
 	}
 	c.live[key] = d
 	c.recovered = max(c.recovered, key.Sequence)

@@ -276,6 +276,33 @@ func TestDebounceKeepsAll(t *testing.T) {
 	}
 }
 
+// TestDebounceOverARestart: what was attempted once is attempted until it has
+// ended, also when that has used up no attempt.
+func TestDebounceOverARestart(t *testing.T) {
+	flow := core.Flow{Debounce: core.Debounce{Window: 10 * time.Minute}}
+	r := flowingHand(t, flow, "k", nil)
+	r.send("a")
+	r.pass(10 * time.Minute)
+	r.finishAll(core.Busy)
+	r.pass(10 * time.Millisecond)
+	state := r.fold.State()
+	state.Claim, state.Number, state.Sealed = 2, 0, false
+	again := newHand(t, state, 1, core.Options{})
+	again.now, again.next = r.now, 1
+	again.step(core.Configure{Version: 1, Last: 1, Triggers: []core.Trigger{{
+		Name: "t", Fingerprint: "f", Concurrency: 4, Buffer: 8, Retry: policy, Flow: flow, KeySpec: "k",
+	}}})
+	key := ledger.Key{Trigger: 1, Sequence: 1}
+	again.step(core.Identified{Version: 1, Keys: map[ledger.Key]*core.Keys{key: {Debounce: "a"}}})
+	again.send("a")
+	again.pass(time.Minute)
+	again.answer()
+	again.want("what was attempted", 1)
+	if n := again.discarded(); n != 0 {
+		t.Errorf("%d are discarded", n)
+	}
+}
+
 // TestDebounceKeepsToTheBuffer: what has waited for others and cannot go yet is
 // not more than a trigger may have in memory, however much comes.
 func TestDebounceKeepsToTheBuffer(t *testing.T) {
