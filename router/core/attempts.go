@@ -159,6 +159,7 @@ func (c *Core) begun(d *delivery, p phase) {
 	c.running++
 	if d.t.flows {
 		c.spend(d)
+		d.press()
 		d.t.breaker.starts(d)
 		c.lookAhead(d)
 	}
@@ -220,10 +221,12 @@ func (c *Core) finished(in Finished) {
 	c.delay(d)
 	if v.Kind == ledger.Dying {
 		d.phase = dying
+		d.press()
 		c.pending.outcome(d, o, c.now)
 		return
 	}
 	d.phase, d.due = waiting, c.now+int64(v.Delay)
+	d.press()
 	o.Detail.Due = d.due
 	c.pending.outcome(d, o, c.now)
 	c.timers.push(d)
@@ -339,7 +342,7 @@ func (c *Core) Full(id uint32) bool {
 	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.most() {
 		return true
 	}
-	if t.breaker.probe != nil || t.buffered.len() == 0 && t.stuck > 0 {
+	if t.breaker.probe != nil || t.buffered.len() == 0 && t.stuck+t.pressed > 0 {
 		return true
 	}
 	shut := t.gate.Behind && !t.live && !t.open && !c.mayOpen(t)

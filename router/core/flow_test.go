@@ -360,6 +360,25 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// TestAKeyThatFailsLeavesBatchesToOthers: a batch goes early when what could come
+// to it waits for it, not when that waits for the retry of another key.
+func TestAKeyThatFailsLeavesBatchesToOthers(t *testing.T) {
+	r := flowingHand(t, core.Flow{Ordered: true, Block: true}, "k", func(c *core.Trigger) { c.Concurrency, c.Batch = 20, 20 })
+	r.send("a", "a")
+	if r.want("the first of a", 1); !r.core.Full(1) {
+		t.Error("the second waits for it")
+	}
+	r.end(1, core.Failed)
+	r.send("b")
+	if r.want("while a has failed", 3); r.core.Full(1) {
+		t.Error("nothing waits for b")
+	}
+	r.send("b")
+	if r.want("in order", 3); !r.core.Full(1) {
+		t.Error("another one of b does")
+	}
+}
+
 // TestReloadAsksForKeys: when how keys are found changes, nothing starts by the
 // old ones.
 func TestReloadAsksForKeys(t *testing.T) {

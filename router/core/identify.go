@@ -90,7 +90,7 @@ func (c *Core) rebuild(t *trigger, all []*delivery, renamed bool) {
 	t.buffered, t.loaded, t.suspects = queue[*delivery]{}, queue[*delivery]{}, queue[*delivery]{}
 	t.ready, t.parking = queue[*delivery]{}, queue[*delivery]{}
 	t.sleep()
-	t.limits, t.parked, t.early, t.nameless, t.flowSince = limits{}, 0, nil, 0, c.now
+	t.limits, t.parked, t.pressed, t.early, t.nameless, t.flowSince = limits{}, 0, 0, nil, 0, c.now
 	for _, d := range all {
 		if d.phase == settled {
 			continue

@@ -304,7 +304,7 @@ func (c *Core) park(d *delivery, p *pen) {
 	if d.penned = p; p != nil {
 		p.parked.push(d)
 	}
-	d.stick(d.lane != nil && p == nil || p != nil && p.ends)
+	d.stick(p != nil && p.ends)
 	c.handBack(d)
 }
 
@@ -315,7 +315,7 @@ func (c *Core) unpark(d *delivery) {
 	d.stick(false)
 }
 
-// stick counts d among those that wait for others of their keys to end, or no
+// stick counts d among those that wait for attempts of their key to end, or no
 // more.
 func (d *delivery) stick(stuck bool) {
 	switch {

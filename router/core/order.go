@@ -7,9 +7,31 @@ import "slices"
 type lane struct {
 	key string
 	all []*delivery
+	// pressed: the first one is under way, and others wait for it.
+	pressed bool
 }
 
 func (l *lane) first() *delivery { return l.all[0] }
+
+// press counts the lane of d among those that are pressed, or no more. Behind one
+// that waits for its time nothing is: it may do so for long.
+func (d *delivery) press() {
+	l := d.lane
+	if l == nil {
+		return
+	}
+	first := l.first().phase
+	pressed := len(l.all) > 1 && (first == starting || first == running)
+	switch {
+	case pressed == l.pressed:
+		return
+	case pressed:
+		d.t.pressed++
+	default:
+		d.t.pressed--
+	}
+	l.pressed = pressed
+}
 
 // line puts d into the lane of its key.
 func (c *Core) line(d *delivery) {
@@ -29,6 +51,7 @@ func (c *Core) line(d *delivery) {
 		at, _ = slices.BinarySearchFunc(l.all, d, func(a, b *delivery) int { return compareKeys(a.key, b.key) })
 	}
 	l.all = slices.Insert(l.all, at, d)
+	d.press()
 }
 
 // stepLane takes a settled delivery from its lane, and lets the next one go.
@@ -48,6 +71,7 @@ func (c *Core) stepLane(d *delivery) {
 		delete(d.t.lanes, l.key)
 		return
 	}
+	l.first().press()
 	c.letGo(l.first())
 }
 

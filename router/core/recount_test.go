@@ -153,7 +153,14 @@ func (t *trigger) checkQuiets(in stands) error {
 }
 
 func (t *trigger) checkLanes(places map[*delivery]int) error {
+	pressed := 0
 	for key, l := range t.lanes {
+		if len(l.all) == 0 {
+			return fmt.Errorf("the lane %s is empty", key)
+		}
+		if len(l.all) > 1 && (l.first().phase == starting || l.first().phase == running) {
+			pressed++
+		}
 		for i, d := range l.all {
 			switch {
 			case d.phase == settled || d.lane != l:
@@ -164,9 +171,9 @@ func (t *trigger) checkLanes(places map[*delivery]int) error {
 				places[d]++
 			}
 		}
-		if len(l.all) == 0 {
-			return fmt.Errorf("the lane %s is empty", key)
-		}
+	}
+	if pressed != t.pressed {
+		return fmt.Errorf("%d lanes are pressed, and %d counted", pressed, t.pressed)
 	}
 	return nil
 }

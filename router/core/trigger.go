@@ -51,7 +51,8 @@ type trigger struct {
 	flows bool // its flow is not the zero one
 	limits
 	parked     int              // with bodies
-	stuck      int              // that wait for others of their keys to end
+	stuck      int              // that wait for attempts of their key to end
+	pressed    int              // lanes whose first is under way, and others wait for it
 	parking    queue[*delivery] // those, and some that are no more
 	early      []*delivery      // ascending
 	nameless   int              // deliveries whose keys are not known
