@@ -105,7 +105,7 @@ func (w *world) observe(r *ledger.Record) {
 			w.failf("I2: %s is discarded as %s", id, o.Detail.Reason)
 		}
 		w.settled[id] = o.Kind
-		delete(w.unsettled, id)
+		delete(w.unsettled, o.Key)
 	}
 }
 
@@ -125,8 +125,8 @@ func (w *world) storeLetter() {
 	if !w.hasty {
 		w.putLetter(letter)
 	}
-	delete(w.unsettled, w.id(letter.Key))
-	w.over[w.id(letter.Key)] = true
+	delete(w.unsettled, letter.Key)
+	w.over[letter.Key] = true
 	w.step(core.LetterStored{Key: letter.Key})
 }
 
@@ -169,8 +169,8 @@ func (w *world) finish() bool {
 		w.gone[s.Key.Trigger] = true
 	}
 	if r.Class == core.Succeeded || r.Class == core.Dropped {
-		delete(w.unsettled, w.id(s.Key))
-		w.over[w.id(s.Key)] = true
+		delete(w.unsettled, s.Key)
+		w.over[s.Key] = true
 	}
 	w.step(core.Finished{Key: s.Key, Result: r})
 	return true

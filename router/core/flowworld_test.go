@@ -1,7 +1,6 @@
 package core_test
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -70,22 +69,35 @@ func keysOf(spec string, sequence uint64) *core.Keys {
 	if spec == "" {
 		return nil
 	}
-	n := sequence + uint64(spec[0])
-	one := func(of uint64) string { return strconv.FormatUint(of, 10) }
-	k := &core.Keys{
-		Order: one(n * 7 % 4), Concurrency: one(n * 5 % 3), Rate: one(n % 2), Debounce: one(n * 3 % 5), Batch: spec + one(n%3),
-	}
-	if k.Order == "0" {
-		k.Order = ""
-	}
-	return k
+	return &allKeys[spec[0]-'k'][sequence%keyCycle]
 }
+
+// keyCycle is after how many sequences the keys come again.
+const keyCycle = 4 * 3 * 5
+
+var allKeys = func() (all [3][keyCycle]core.Keys) {
+	one := func(of int) string { return strconv.Itoa(of) }
+	for spec := range all {
+		for i := range all[spec] {
+			n := i + spec
+			all[spec][i] = core.Keys{
+				Order: one(n * 7 % 4), Concurrency: one(n * 5 % 3), Rate: one(n % 2), Debounce: one(n * 3 % 5), Batch: one(spec) + "." + one(n%3),
+			}
+			if n*7%4 == 0 {
+				all[spec][i].Order = ""
+			}
+		}
+	}
+	return all
+}()
 
 // tellKeys is what the core is told of them.
 func (w *world) tellKeys(spec string, sequence uint64) *core.Keys {
 	keys := keysOf(spec, sequence)
 	if w.blurred && keys != nil {
-		keys.Order = keysOf(spec, sequence+1).Order
+		blurred := *keys
+		blurred.Order = keysOf(spec, sequence+1).Order
+		return &blurred
 	}
 	return keys
 }
@@ -134,27 +146,23 @@ func (w *world) checkFlow(s core.Start) {
 
 // checkOrder: no attempt before the earlier deliveries of the key are settled.
 func (w *world) checkOrder(f *flowing, key string, s core.Start) {
-	if w.unsettled[w.id(s.Key)] == 0 && s.Key.Sequence < f.newest[key] {
+	if w.unsettled[s.Key] == 0 && s.Key.Sequence < f.newest[key] {
 		w.failf("order: %s is attempted after %d of the key %s", w.id(s.Key), f.newest[key], key)
 	}
 	f.newest[key] = max(f.newest[key], s.Key.Sequence)
 	if w.left[s.Key.Trigger] {
 		return // what was removed is settled before the world knows
 	}
-	for id, began := range w.unsettled {
-		var other ledger.Key
-		if _, err := fmt.Sscanf(id, "%d.%d", &other.Sequence, &other.Trigger); err != nil {
-			w.failf("id %s: %w", id, err)
-		}
-		if other.Trigger != s.Key.Trigger || keysOf(f.spec, other.Sequence).Order != key || other == s.Key {
+	for other, began := range w.unsettled {
+		if other.Trigger != s.Key.Trigger || other == s.Key || other.Sequence > s.Key.Sequence && began <= f.since {
 			continue
 		}
-		if other.Sequence < s.Key.Sequence || began > f.since {
-			w.failf("order: %s is attempted, and %s of its key %s is unsettled", w.id(s.Key), id, key)
+		if keysOf(f.spec, other.Sequence).Order == key {
+			w.failf("order: %s is attempted, and %s of its key %s is unsettled", w.id(s.Key), w.id(other), key)
 		}
 	}
 	for waiting := range w.core.State().Waiting {
-		if waiting.Trigger == s.Key.Trigger && waiting.Sequence < s.Key.Sequence && keysOf(f.spec, waiting.Sequence).Order == key && !w.over[w.id(waiting)] {
+		if waiting.Trigger == s.Key.Trigger && waiting.Sequence < s.Key.Sequence && keysOf(f.spec, waiting.Sequence).Order == key && !w.over[waiting] {
 			w.failf("order: %s is attempted, and %s of its key %s waits", w.id(s.Key), w.id(waiting), key)
 		}
 	}
@@ -163,7 +171,7 @@ func (w *world) checkOrder(f *flowing, key string, s core.Start) {
 func (w *world) checkPerKey(f *flowing, key string, s core.Start) {
 	n := 1
 	for _, other := range w.attempts {
-		if other.Key.Trigger == s.Key.Trigger && w.unsettled[w.id(other.Key)] > f.since && keysOf(f.spec, other.Key.Sequence).Concurrency == key {
+		if other.Key.Trigger == s.Key.Trigger && w.unsettled[other.Key] > f.since && keysOf(f.spec, other.Key.Sequence).Concurrency == key {
 			n++
 		}
 	}

@@ -47,10 +47,11 @@ type world struct {
 	flowing   map[uint32]*flowing
 	specs     map[uint64]map[uint32]string // how keys are found, by version and number
 	count     int                          // attempts that have begun
-	unsettled map[string]int               // attempts by delivery: which one began it, until the world knows its end
-	over      map[string]bool              // ended in this process, as far as the world told it
-	left      map[uint32]bool              // triggers that were not configured for a while
-	debounced map[uint32]bool              // triggers that were told to let the last one win
+	steps     int
+	unsettled map[ledger.Key]int  // attempts by delivery: which one began it, until the world knows its end
+	over      map[ledger.Key]bool // ended in this process, as far as the world told it
+	left      map[uint32]bool     // triggers that were not configured for a while
+	debounced map[uint32]bool     // triggers that were told to let the last one win
 
 	core     *core.Core
 	identify *core.Identify
@@ -98,7 +99,7 @@ func newWorld(seed uint64) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
 		letters: map[string]int{}, prints: map[string]string{}, past: map[string]bool{}, starts: map[string]uint64{}, mood: map[string]mood{}, gone: map[uint32]bool{},
-		flows: map[string]configuredFlow{}, flowing: map[uint32]*flowing{}, specs: map[uint64]map[uint32]string{}, unsettled: map[string]int{}, over: map[string]bool{}, left: map[uint32]bool{}, debounced: map[uint32]bool{},
+		flows: map[string]configuredFlow{}, flowing: map[uint32]*flowing{}, specs: map[uint64]map[uint32]string{}, unsettled: map[ledger.Key]int{}, over: map[ledger.Key]bool{}, left: map[uint32]bool{}, debounced: map[uint32]bool{},
 		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, begun: map[ledger.Key]bool{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
 	w.budget = []int{8 << 10, 8 << 10, 4 << 10, 2 << 10}[w.rng.IntN(4)]
@@ -184,7 +185,7 @@ func (w *world) open() {
 	state.Claim, state.Number, state.Sealed = w.claim, 0, false
 	w.tail = state.Mark
 	w.append, w.read, w.fetch, w.pending, w.attempts, w.stopped = nil, nil, nil, nil, nil, false
-	w.identify, w.unsettled, w.over = nil, map[string]int{}, map[string]bool{}
+	w.identify, w.unsettled, w.over = nil, map[ledger.Key]int{}, map[ledger.Key]bool{}
 	w.flowing = map[uint32]*flowing{}
 	w.gone, w.begun = map[uint32]bool{}, map[ledger.Key]bool{}
 	for _, t := range state.Triggers {
@@ -274,10 +275,16 @@ func (w *world) step(inputs ...core.Input) {
 	for _, out := range outputs {
 		w.take(out)
 	}
-	if err := w.core.Recount(); err != nil {
-		w.failf("%w", err)
+	if w.steps++; w.steps%recountEvery == 0 {
+		if err := w.core.Recount(); err != nil {
+			w.failf("%w", err)
+		}
 	}
 }
+
+// recountEvery is how many steps go by until everything is counted anew, which
+// takes longer than a step.
+const recountEvery = 16
 
 func (w *world) take(out core.Output) {
 	switch out := out.(type) {
@@ -355,9 +362,9 @@ func (w *world) checkStart(s core.Start) {
 	}
 	w.checkFlow(s)
 	w.count++
-	w.unsettled[id] = w.count
+	w.unsettled[s.Key] = w.count
 	if f := w.flowing[s.Key.Trigger]; f != nil && f.changed && w.begun[s.Key] {
-		w.unsettled[id] = f.since
+		w.unsettled[s.Key] = f.since
 	}
 	w.started[id]++
 }
