@@ -291,7 +291,6 @@ func (c *Core) leave(d *delivery) {
 		d.nameless = false
 		d.t.nameless--
 	}
-	d.stick(false)
 	c.handBack(d)
 	c.vacate(d)
 	c.stepLane(d)
@@ -342,7 +341,7 @@ func (c *Core) Full(id uint32) bool {
 	if t == nil || t.standsStill() || c.phase != serving || t.running >= t.most() {
 		return true
 	}
-	if t.breaker.probe != nil || t.buffered.len() == 0 && t.stuck+t.pressed > 0 {
+	if t.breaker.probe != nil || t.buffered.len() == 0 && t.pressed > 0 {
 		return true
 	}
 	shut := t.gate.Behind && !t.live && !t.open && !c.mayOpen(t)

@@ -379,6 +379,16 @@ func TestAKeyThatFailsLeavesBatchesToOthers(t *testing.T) {
 	}
 }
 
+// TestAKeyThatIsBusyLeavesBatchesToOthers: what waits for its own key is not what
+// a batch of another one waits for.
+func TestAKeyThatIsBusyLeavesBatchesToOthers(t *testing.T) {
+	r := flowingHand(t, core.Flow{PerKey: 2}, "k", func(c *core.Trigger) { c.Concurrency, c.Batch = 20, 2 })
+	r.send("a", "a", "a", "b")
+	if r.want("two of a key", 1, 2, 4); r.core.Full(1) {
+		t.Error("nothing waits for b")
+	}
+}
+
 // TestReloadAsksForKeys: when how keys are found changes, nothing starts by the
 // old ones.
 func TestReloadAsksForKeys(t *testing.T) {

@@ -95,7 +95,6 @@ func (c *Core) rebuild(t *trigger, all []*delivery, renamed bool) {
 		if d.phase == settled {
 			continue
 		}
-		d.stick(false)
 		d.lane, d.slots, d.pen, d.penned, d.early, d.nameless = nil, nil, nil, nil, false, false
 		if d.idle() {
 			c.park(d, nil)

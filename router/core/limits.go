@@ -26,7 +26,6 @@ func (l *limits) sleep() {
 type pen struct {
 	t      *trigger
 	owner  penOwner
-	ends   bool // it is opened by the end of attempts
 	parked queue[*delivery]
 	out    *delivery
 }
@@ -190,7 +189,7 @@ func (c *Core) slotsOf(d *delivery) *slots {
 	s := t.slots[key]
 	if s == nil {
 		s = &slots{pen: pen{t: t}, key: key}
-		s.owner, s.ends = s, true
+		s.owner = s
 		put(&t.slots, key, s)
 	}
 	return s
@@ -304,7 +303,6 @@ func (c *Core) park(d *delivery, p *pen) {
 	if d.penned = p; p != nil {
 		p.parked.push(d)
 	}
-	d.stick(p != nil && p.ends)
 	c.handBack(d)
 }
 
@@ -312,21 +310,6 @@ func (c *Core) unpark(d *delivery) {
 	if d.phase == parked && d.holds {
 		d.t.parked--
 	}
-	d.stick(false)
-}
-
-// stick counts d among those that wait for attempts of their key to end, or no
-// more.
-func (d *delivery) stick(stuck bool) {
-	switch {
-	case stuck == d.stuck:
-		return
-	case stuck:
-		d.t.stuck++
-	default:
-		d.t.stuck--
-	}
-	d.stuck = stuck
 }
 
 // tidy drops from the list of those parked with bodies what is so no more.

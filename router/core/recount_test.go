@@ -3,7 +3,7 @@ package core
 import "fmt"
 
 // A count is what a trigger counts of its deliveries.
-type count struct{ running, held, delayed, parked, stuck, nameless, asked, asking int }
+type count struct{ running, held, delayed, parked, nameless, asked, asking int }
 
 // Recount finds out from the deliveries themselves what is counted, and that each
 // stands where something lets it go on. It returns the first that is wrong.
@@ -28,7 +28,7 @@ func (c *Core) Recount() error {
 	}
 	for _, t := range c.order {
 		n := found[t]
-		if counted := (count{t.running, t.held, t.delayed, t.parked, t.stuck, t.nameless, t.asked, t.asking}); counted != *n {
+		if counted := (count{t.running, t.held, t.delayed, t.parked, t.nameless, t.asked, t.asking}); counted != *n {
 			return fmt.Errorf("%s has %+v, and counts %+v", t.gate.Name, *n, counted)
 		}
 		if err := c.placed(t); err != nil {
@@ -52,7 +52,6 @@ func (n *count) add(d *delivery) {
 	n.held += one(d.holds) * d.size
 	n.delayed += one(d.delayed)
 	n.parked += one(d.phase == parked && d.holds)
-	n.stuck += one(d.stuck)
 	n.nameless += one(d.nameless)
 }
 

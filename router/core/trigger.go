@@ -51,7 +51,6 @@ type trigger struct {
 	flows bool // its flow is not the zero one
 	limits
 	parked     int              // with bodies
-	stuck      int              // that wait for attempts of their key to end
 	pressed    int              // lanes whose first is under way, and others wait for it
 	parking    queue[*delivery] // those, and some that are no more
 	early      []*delivery      // ascending
@@ -77,7 +76,6 @@ type delivery struct {
 	asked    bool   // its body is under way
 	nameless bool   // its keys are not known
 	early    bool   // what comes before it is not all known
-	stuck    bool   // counted in its trigger's stuck
 	quiet    bool   // it has waited for others, as its debounce asks for
 	holds    bool   // counted in its trigger's held
 	tried    bool   // by this claim
