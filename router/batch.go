@@ -120,7 +120,7 @@ func (u *run) send(ctx context.Context) (next time.Time) {
 func (u *run) sendOf(ctx context.Context, id uint32, g *gathering, now time.Time) (next time.Time) {
 	limit, perKey, batch := 1, 0, Batch{}
 	if t := u.configured.Load().triggers[id]; t != nil {
-		limit, perKey, batch = t.Concurrency, t.Flow.PerKey, t.Batch
+		limit, perKey, batch = u.core.Attempts(id), t.Flow.PerKey, t.Batch
 	}
 	g.sort(batch, perKey)
 	for g.active.Load() < int64(limit) {

@@ -67,6 +67,30 @@ func batchTrigger(sink sinks.Sink, size int, window time.Duration) router.Trigge
 	return t
 }
 
+// TestAdaptiveCountsBatches: as many requests are under way as the sink was found
+// to take, also when they are smaller than they may be.
+func TestAdaptiveCountsBatches(t *testing.T) {
+	f := newFixture(t)
+	b := &batcher{hold: make(chan struct{})}
+	trigger := batchTrigger(b, 10, 0)
+	trigger.Flow.Adaptive, trigger.Concurrency = true, 50
+	r := f.start(trigger)
+	for n := range 30 {
+		f.publish("s", n, n+1)
+		eventually(t, "all have started", func() bool {
+			all, err := r.Triggers(t.Context())
+			return err == nil && len(all) == 1 && all[0].Running == n+1
+		})
+	}
+	eventually(t, "requests", func() bool { attempts, _ := b.count(); return attempts >= 10 })
+	attempts, _ := b.count()
+	close(b.hold)
+	eventually(t, "all are delivered", func() bool { _, events := b.count(); return events == 30 })
+	if attempts != 10 {
+		t.Errorf("%d requests were under way, want the ten that it begins with", attempts)
+	}
+}
+
 const never = 5 * time.Minute // a window that no test waits for
 
 func TestABatchGoesWhenItIsWhole(t *testing.T) {

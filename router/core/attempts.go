@@ -85,6 +85,16 @@ func (t *trigger) most() int {
 	return unit * t.adaptive.allows(max(1, t.config.Concurrency/unit))
 }
 
+// Attempts returns how many attempts of a trigger may be under way, each of one
+// batch if it has batches.
+func (c *Core) Attempts(id uint32) int {
+	t := c.triggers[id]
+	if t == nil {
+		return 1
+	}
+	return max(1, t.most()/max(1, t.config.Batch))
+}
+
 func (t *trigger) bed() *int64 { return &t.alarm }
 
 // woken looks at what has become possible.
