@@ -72,7 +72,8 @@ func TestLargeBucket(t *testing.T) {
 	t.Logf("%d objects: listed for the first time %v after the start, with %d MiB at most and %d MiB then (%d MiB at most with an empty bucket); "+
 		"after a restart %d changes were delivered within %v, with %d MiB at most",
 		*objects, first.Round(time.Millisecond), most/mib, now/mib, without/mib, 2*changes, found.Round(time.Millisecond), s.MostMemory()/mib)
-	if grown := max(most, s.MostMemory()) - without; grown > 64*mib {
+	// Of what is live up to 64 MiB the collector lets twice as much be garbage.
+	if grown := max(most, s.MostMemory()) - without; grown > 96*mib {
 		t.Errorf("the memory has grown by %d MiB", grown/mib)
 	}
 	s.Conserved()

@@ -24,7 +24,7 @@ func (c *Core) holds(t *trigger) (all []Hold) {
 	add(t.debounceHold())
 	add(Hold{Reason: HeldByLedger, Deliveries: waiting}, waiting > 0 && c.pending.blocked)
 	shut := t.gate.Behind && !t.live && !t.open
-	tooMany := t.delayed > c.waitingAgain()
+	tooMany := c.tooMany(t)
 	add(Hold{Reason: HeldByWaiting, Deliveries: t.delayed, Limit: c.waitingLimit()}, shut && tooMany)
 	add(Hold{Reason: HeldByBuffer, Deliveries: t.buffered.len(), Limit: t.config.Buffer}, shut && !tooMany)
 	return all

@@ -27,6 +27,7 @@ type trigger struct {
 	read     uint64
 	recorded uint64 // its cursor in the newest built record
 	open     bool   // while behind: it takes events again
+	full     bool   // it was closed because too many wait
 	// live: it has caught up, so that the shared reader feeds it, but stays
 	// behind in the ledger until the mark reaches its cursor.
 	live    bool
@@ -126,6 +127,7 @@ func (t *trigger) standsStill() bool {
 // back is no reason that it may not, as long as that may wait without bodies.
 func (c *Core) room(t *trigger, size int) bool {
 	if t.delayed >= c.waitingLimit() {
+		t.full = true
 		return false
 	}
 	if c.fits(t, size) {
@@ -155,11 +157,15 @@ func (c *Core) waitingLimit() int {
 	return min(c.options.WaitingLimit, max(waitingShare, c.options.WaitingTotal/max(1, len(c.order))))
 }
 
-// waitingAgain is how many of them may wait when a gate opens again that was
-// closed for it: fewer, or each sweep would end with what has become free.
-func (c *Core) waitingAgain() int {
+// tooMany tells whether so many of t wait that its gate stays closed. When it was
+// closed for that, there must be fewer: else each sweep would end with what has
+// become free.
+func (c *Core) tooMany(t *trigger) bool {
 	most := c.waitingLimit()
-	return most - max(1, most/8)
+	if t.full {
+		most -= most / 8
+	}
+	return t.delayed >= most
 }
 
 // share is how many bytes of bodies t may hold. Half of the budget is for whoever
@@ -331,7 +337,7 @@ func (c *Core) reopen(t *trigger) {
 		if !c.mayOpen(t) {
 			return
 		}
-		t.open, t.short = true, 0
+		t.open, t.short, t.full = true, 0, false
 	}
 	if t.read <= c.tail && c.ring.from <= t.read+1 && c.tailVersion >= t.version {
 		c.join(t)
@@ -342,7 +348,7 @@ func (c *Core) reopen(t *trigger) {
 // would fit.
 func (c *Core) mayOpen(t *trigger) bool {
 	return t.crowd() <= t.config.Buffer/2 &&
-		t.delayed <= c.waitingAgain() &&
+		!c.tooMany(t) &&
 		(t.held == 0 || t.held <= c.share(t)/2 && t.held+t.short <= c.share(t))
 }
 
