@@ -262,7 +262,7 @@ func escapeLength(text string) int {
 	return 0
 }
 
-// codeUnit reads \uXXXX at the beginning of text.
+// codeUnit reads an escaped code unit, four hexadecimal digits, at the beginning of text.
 func codeUnit(text string) (rune, bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return unicode.ReplacementChar, false
