@@ -212,9 +212,7 @@ func (c *Core) finished(in Finished) {
 	if r.Class == Gone {
 		c.gone(t, r)
 	}
-	policy := t.config.Retry
-	policy.Forever = t.config.Flow.Block
-	v := decide(r, d.attempts+1, time.Duration(c.now-d.first), policy)
+	v := decide(r, d.attempts+1, time.Duration(c.now-d.first), t.config.Retry)
 	o := ledger.Outcome{Key: d.key, Kind: v.Kind, Attempt: d.attempts + 1, Time: c.now, Duration: int64(r.Duration), Status: r.Status}
 	if v.Kind != ledger.Throttled {
 		d.attempts++

@@ -19,9 +19,6 @@ type Flow struct {
 	// Ordered starts an attempt only when the earlier deliveries of the same
 	// order key are settled. Deliveries without one keep no order.
 	Ordered bool
-	// Block has an ordered delivery attempted for ever, rather than become a
-	// letter when it is out of attempts, refused or too old.
-	Block bool
 }
 
 // A Rate is how many attempts may start. The zero value bounds nothing.

@@ -202,9 +202,9 @@ func TestOrder(t *testing.T) {
 	r.want("then the key goes on", 4, 5, 2)
 }
 
-// TestOrderBlocks: with Block a delivery is tried until it is taken.
+// TestOrderBlocks: with Forever a delivery is tried until it is taken.
 func TestOrderBlocks(t *testing.T) {
-	r := flowingHand(t, core.Flow{Ordered: true, Block: true}, "k", func(c *core.Trigger) { c.Retry.Attempts = 1 })
+	r := flowingHand(t, core.Flow{Ordered: true}, "k", func(c *core.Trigger) { c.Retry.Attempts, c.Retry.Forever = 1, true })
 	r.send("a", "a")
 	for n := range 5 {
 		r.want(fmt.Sprint("attempt ", n), 1)
@@ -363,7 +363,7 @@ func TestBreaker(t *testing.T) {
 // TestAKeyThatFailsLeavesBatchesToOthers: a batch goes early when what could come
 // to it waits for it, not when that waits for the retry of another key.
 func TestAKeyThatFailsLeavesBatchesToOthers(t *testing.T) {
-	r := flowingHand(t, core.Flow{Ordered: true, Block: true}, "k", func(c *core.Trigger) { c.Concurrency, c.Batch = 20, 20 })
+	r := flowingHand(t, core.Flow{Ordered: true}, "k", func(c *core.Trigger) { c.Retry.Forever, c.Concurrency, c.Batch = true, 20, 20 })
 	r.send("a", "a")
 	if r.want("the first of a", 1); !r.core.Full(1) {
 		t.Error("the second waits for it")

@@ -30,9 +30,10 @@ type flowing struct {
 // drawFlow gives a trigger a flow at random; half of them have none.
 func (w *world) drawFlow(name string) {
 	var f core.Flow
+	w.forever[name] = false
 	if w.rng.IntN(2) == 0 {
 		f.Ordered = w.rng.IntN(2) == 0
-		f.Block = f.Ordered && w.rng.IntN(3) == 0
+		w.forever[name] = f.Ordered && w.rng.IntN(3) == 0
 		f.PerKey = w.rng.IntN(3)
 		f.Adaptive = w.rng.IntN(4) == 0
 		if w.rng.IntN(3) == 0 {

@@ -40,7 +40,7 @@ func (w *world) reconfigure(name string) {
 		next := name + "n"
 		w.names[slices.Index(w.names, name)] = next
 		w.renamed[next], w.prints[next], w.mood[next] = append([]string{name}, w.renamed[name]...), w.prints[name], w.mood[name]
-		w.flows[next] = w.flows[name]
+		w.flows[next], w.forever[next] = w.flows[name], w.forever[name]
 		w.past[next], w.starts[next] = w.past[name], w.starts[name]
 	case draw == 4 && len(w.names) > 1:
 		w.names = slices.DeleteFunc(w.names, func(n string) bool { return n == name })

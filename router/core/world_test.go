@@ -44,6 +44,7 @@ type world struct {
 	poisoned map[string]int // crashes by poison event
 
 	flows     map[string]configuredFlow
+	forever   map[string]bool // triggers whose deliveries never die
 	flowing   map[uint32]*flowing
 	specs     map[uint64]map[uint32]string // how keys are found, by version and number
 	count     int                          // attempts that have begun
@@ -99,7 +100,7 @@ func newWorld(seed uint64) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), codec: codec, now: time.Unix(1_700_000_000, 0), next: 1,
 		letters: map[string]int{}, prints: map[string]string{}, past: map[string]bool{}, starts: map[string]uint64{}, mood: map[string]mood{}, gone: map[uint32]bool{},
-		flows: map[string]configuredFlow{}, flowing: map[uint32]*flowing{}, specs: map[uint64]map[uint32]string{}, unsettled: map[ledger.Key]int{}, over: map[ledger.Key]bool{}, left: map[uint32]bool{}, debounced: map[uint32]bool{},
+		flows: map[string]configuredFlow{}, forever: map[string]bool{}, flowing: map[uint32]*flowing{}, specs: map[uint64]map[uint32]string{}, unsettled: map[ledger.Key]int{}, over: map[ledger.Key]bool{}, left: map[uint32]bool{}, debounced: map[uint32]bool{},
 		renamed: map[string][]string{}, indexes: map[uint64]index{}, started: map[string]int{}, begun: map[ledger.Key]bool{}, settled: map[string]ledger.Kind{}, poisoned: map[string]int{},
 	}
 	w.budget = []int{8 << 10, 8 << 10, 4 << 10, 2 << 10}[w.rng.IntN(4)]
@@ -153,7 +154,7 @@ func (w *world) configuration(token any) core.Configure {
 		in.Triggers = append(in.Triggers, core.Trigger{
 			Name: name, Was: w.renamed[name], Fingerprint: w.prints[name], From: w.from(name), Concurrency: 3, Buffer: 6,
 			Flow: w.flows[name].flow, KeySpec: w.flows[name].spec,
-			Retry: core.RetryPolicy{Attempts: 3, Initial: 50 * time.Millisecond, Max: time.Second, MaxAge: time.Hour},
+			Retry: core.RetryPolicy{Attempts: 3, Initial: 50 * time.Millisecond, Max: time.Second, MaxAge: time.Hour, Forever: w.forever[name]},
 		})
 	}
 	return in

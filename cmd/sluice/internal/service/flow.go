@@ -11,7 +11,8 @@ import (
 
 // flow gives a trigger what holds its deliveries back.
 func flow(t *router.Trigger, f *config.Flow) {
-	t.Flow = core.Flow{PerKey: f.PerKey, Adaptive: f.Adaptive, Ordered: f.Ordered, Block: f.Block}
+	t.Flow = core.Flow{PerKey: f.PerKey, Adaptive: f.Adaptive, Ordered: f.Ordered}
+	t.Retry.Forever = f.Block
 	t.Keys.Concurrency = fields(f.Concurrency)
 	if r := f.Rate; r != nil {
 		t.Flow.Rate = core.Rate{Limit: r.Limit, Per: time.Duration(r.Per), Burst: r.Burst, Keyed: len(r.Key) > 0}
