@@ -142,3 +142,42 @@ func TestEvents(t *testing.T) {
 		t.Error("an id that is none of ours is counted")
 	}
 }
+
+func TestScanIDs(t *testing.T) {
+	one := `{"specversion":"1.0","id":"b-1","source":"id","data":{"id":"no","more":["id",{"id":"no"},"a\"b"]},"type":"id"}`
+	other := `{"data":"\\","x":1 , "id" : "b-2"}`
+	for _, test := range []struct {
+		text string
+		want []string
+	}{
+		{one, []string{"b-1"}},
+		{" [" + one + ",\n" + other + "]\n", []string{"b-1", "b-2"}},
+		{"[]", nil},
+	} {
+		if ids, err := scanIDs([]byte(test.text)); err != nil || !cmp.Equal(ids, test.want) {
+			t.Errorf("%s: %q, %v; want %q", test.text, ids, err, test.want)
+		}
+	}
+	for _, text := range []string{`{}`, `[{"id":"a"},{}]`, `[{"id":"a"}`, `{"id":"a\u0031"}`, `{"id":"a`, `{"id":1}`} {
+		if ids, err := scanIDs([]byte(text)); !errors.Is(err, errNoEvents) {
+			t.Errorf("%s: %q, %v", text, ids, err)
+		}
+	}
+}
+
+func BenchmarkScanIDs(b *testing.B) {
+	var text []byte
+	for n := range batchSize {
+		e := makeEvent(n, testTime)
+		text = append(e.AppendJSON(append(text, ',')), '\n')
+	}
+	text[0] = '['
+	text = append(text, ']')
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if ids, err := scanIDs(text); err != nil || len(ids) != batchSize {
+			b.Fatal(len(ids), err)
+		}
+	}
+}

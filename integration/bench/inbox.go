@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
 	"io"
 	"maps"
 	"net/http"
@@ -107,28 +107,21 @@ func (b *inbox) takeRetry(rw http.ResponseWriter, r *http.Request) {
 // idsOf reads a request and returns the ids of its events, in whatever mode of
 // CloudEvents they come.
 func idsOf(r *http.Request) ([]string, error) {
-	mode := r.Header.Get("Content-Type")
-	if !strings.HasPrefix(mode, "application/cloudevents") {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/cloudevents") {
 		_, err := io.Copy(io.Discard, r.Body)
 		return []string{r.Header.Get("Ce-Id")}, err
 	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	body := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(body)
+	body.Reset()
+	if _, err := body.ReadFrom(r.Body); err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(mode, "application/cloudevents-batch") {
-		body = append(append([]byte{'['}, body...), ']')
-	}
-	var events []struct {
-		ID string `json:"id"`
-	}
-	err = json.Unmarshal(body, &events)
-	ids := make([]string, len(events))
-	for i := range events {
-		ids[i] = events[i].ID
-	}
-	return ids, err
+	return scanIDs(body.Bytes())
 }
+
+// bodies are buffers of requests that have been answered.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // isNew tells whether an event was not there before.
 func (b *inbox) isNew(id string) bool {
