@@ -92,6 +92,7 @@ func filled(b *testing.B, n int) *Bus {
 
 func BenchmarkTail(b *testing.B) {
 	bus := filled(b, b.N)
+	b.ReportAllocs()
 	b.ResetTimer()
 	seen := 0
 	err := bus.Tail(b.Context(), 1, func(batch event.Batch) error {
@@ -109,6 +110,7 @@ func BenchmarkTail(b *testing.B) {
 
 func BenchmarkRange(b *testing.B) {
 	bus := filled(b, b.N)
+	b.ReportAllocs()
 	b.ResetTimer()
 	seen := 0
 	for from := uint64(1); seen < b.N; {

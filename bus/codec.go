@@ -65,17 +65,18 @@ func (b *Bus) storable(ctx context.Context, e *event.Event) (*event.Event, error
 	return b.objects.detach(ctx, e)
 }
 
-func headerSize(header nats.Header) int {
-	size := 16
-	for name, values := range header {
+// headerBytes is what a message's headers take beside their names and values.
+const headerBytes, fieldBytes = 16, 4
+
+func messageSize(msg *nats.Msg) int {
+	size := len(msg.Subject) + headerBytes + len(msg.Data)
+	for name, values := range msg.Header {
 		for _, value := range values {
-			size += len(name) + len(value) + 4
+			size += len(name) + len(value) + fieldBytes
 		}
 	}
 	return size
 }
-
-func messageSize(msg *nats.Msg) int { return len(msg.Subject) + headerSize(msg.Header) + len(msg.Data) }
 
 func sizeOf(messages []*nats.Msg) (size int64) {
 	for _, msg := range messages {
@@ -89,43 +90,60 @@ type stored struct {
 	subject  string
 	sequence uint64
 	time     time.Time
-	header   nats.Header
+	header   event.Fields
 	data     []byte
+	place    uint64 // among what one consumer is given; 0 when it is not known
 }
 
-// entry decodes a stored message; ok is false for cursors and positions. The
-// error is a *event.NewerFormatError only: what cannot be decoded otherwise is
-// an entry too.
-func (n Names) entry(m *stored) (e event.Entry, ok bool, err error) {
-	kind, part, name, bad := n.parse(m.subject)
-	if kind == kindCursor || kind == kindJob {
-		return e, false, nil
+func (m *stored) size() int {
+	size := len(m.subject) + headerBytes + len(m.data)
+	for i := range m.header {
+		size += len(m.header[i].Name) + len(m.header[i].Value) + fieldBytes
 	}
-	e = event.Entry{Sequence: m.sequence, Time: m.time, Part: part, Size: len(m.subject) + headerSize(m.header) + len(m.data)}
+	return size
+}
+
+// A decoded is a message of EVENTS, in one piece of memory with its event.
+type decoded struct {
+	entry event.Entry
+	event event.Event
+	ok    bool  // it is an entry
+	newer error // it is from a newer sluice
+}
+
+// decode decodes a stored message, which is no entry when it is a cursor or a
+// position. What cannot be decoded is an entry too, unless it is a newer
+// sluice's: that error is a *event.NewerFormatError, wrapped. The message may be
+// used for another one afterwards, but for its data.
+func (n Names) decode(m *stored) *decoded {
+	kind, part, name, err := n.parse(m.subject)
+	d := &decoded{}
+	if kind == kindCursor || kind == kindJob {
+		return d
+	}
+	d.ok = true
+	e := &d.entry
+	e.Sequence, e.Time, e.Part, e.Size = m.sequence, m.time, part, m.size()
 	if kind == kindDirected {
 		e.Trigger = name
 	} else {
 		e.Source = name
 	}
-	err = bad
 	if err == nil {
-		err = decode(m, &e)
+		err = m.header.Decode(&d.event, m.data)
+	}
+	if err == nil {
+		e.Origin, err = m.header.Origin()
+	}
+	if err == nil {
+		e.Event = &d.event
+		return d
 	}
 	if newer, found := errors.AsType[*event.NewerFormatError](err); found {
-		return e, false, fmt.Errorf("sequence %d: %w", m.sequence, newer)
+		return &decoded{newer: fmt.Errorf("sequence %d: %w", m.sequence, newer)}
 	}
-	if err != nil {
-		e.Event, e.Err, e.Header, e.Raw = nil, err, m.header, m.data
-	}
-	return e, true, nil
-}
-
-func decode(m *stored, e *event.Entry) (err error) {
-	if e.Event, err = event.DecodeHeader(m.header, m.data); err != nil {
-		return err
-	}
-	e.Origin, err = event.Origin(m.header)
-	return err
+	e.Err, e.Header, e.Raw = err, m.header.Map(), m.data
+	return d
 }
 
 // parse takes a subject of EVENTS apart.

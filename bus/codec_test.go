@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"sluice/event"
 )
 
@@ -23,18 +21,19 @@ func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, subject, format, id, source, kind, data string) {
 		m := &stored{
 			subject: subject, sequence: 7, time: time.Unix(1, 0), data: []byte(data),
-			header: nats.Header{event.HeaderFormat: {format}, "ce-specversion": {"1.0"}, "ce-id": {id}, "ce-source": {source}, "ce-type": {kind}},
+			header: event.Fields{{Name: event.HeaderFormat, Value: format}, {Name: "ce-specversion", Value: "1.0"}, {Name: "ce-id", Value: id}, {Name: "ce-source", Value: source}, {Name: "ce-type", Value: kind}},
 		}
-		entry, ok, err := names.entry(m)
-		if err != nil {
-			if _, newer := errors.AsType[*event.NewerFormatError](err); !newer || ok {
-				t.Fatalf("%v, %v", ok, err)
+		d := names.decode(m)
+		if d.newer != nil {
+			if _, newer := errors.AsType[*event.NewerFormatError](d.newer); !newer || d.ok {
+				t.Fatalf("%v, %v", d.ok, d.newer)
 			}
 			return
 		}
-		if !ok {
+		if !d.ok {
 			return
 		}
+		entry := &d.entry
 		if (entry.Event == nil) == (entry.Err == nil) {
 			t.Fatalf("%+v", entry)
 		}

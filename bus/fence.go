@@ -226,7 +226,7 @@ func parseGet(data []byte) (*stored, error) {
 		return nil, reply.Error
 	}
 	m := reply.Message
-	out := &stored{subject: m.Subject, sequence: m.Sequence, time: m.Time, data: m.Data, header: nats.Header{}}
+	out := &stored{subject: m.Subject, sequence: m.Sequence, time: m.Time, data: m.Data}
 	if len(m.Header) == 0 {
 		return out, nil
 	}
@@ -234,6 +234,6 @@ func parseGet(data []byte) (*stored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the server's answer: %w", err)
 	}
-	out.header = header
+	out.header = event.FieldsOf(header)
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,7 +47,11 @@ func (b *Bus) ReadRecords(ctx context.Context, claim string, from uint64, fn fun
 		return err
 	}
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{b.names.Record(claim)}}
-	r := b.read(ctx, b.names.Ledger, from, config, func(m *stored) any { return m })
+	r := b.read(ctx, b.names.Ledger, from, config, func(m *stored) any {
+		kept := *m
+		kept.header = slices.Clone(m.header)
+		return &kept
+	})
 	defer r.close()
 	for done := uint64(0); done < last.sequence; {
 		taken := r.take(last.sequence, math.MaxInt, math.MaxInt)

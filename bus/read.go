@@ -18,18 +18,8 @@ const (
 	tailBytes = 8 << 20
 )
 
-// A decoded message of EVENTS.
-type decoded struct {
-	entry event.Entry
-	ok    bool  // it is an entry
-	newer error // it is from a newer sluice
-}
-
 func (b *Bus) decoder() func(*stored) any {
-	return func(m *stored) any {
-		entry, ok, err := b.names.entry(m)
-		return &decoded{entry, ok, err}
-	}
+	return func(m *stored) any { return b.names.decode(m) }
 }
 
 // Bounds returns the first and the last sequence of the events. After all were
@@ -144,10 +134,11 @@ func (b *Bus) fetch(ctx context.Context, sequence uint64) (*event.Entry, error) 
 	if err != nil {
 		return nil, storeError(err)
 	}
-	m := &stored{subject: raw.Subject, sequence: raw.Sequence, time: raw.Time, header: raw.Header, data: raw.Data}
-	entry, ok, err := b.names.entry(m)
-	if err != nil || !ok {
-		return nil, err
+	d := b.names.decode(&stored{
+		subject: raw.Subject, sequence: raw.Sequence, time: raw.Time, header: event.FieldsOf(raw.Header), data: raw.Data,
+	})
+	if d.newer != nil || !d.ok {
+		return nil, d.newer
 	}
-	return &entry, nil
+	return &d.entry, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/event"
 )
 
 // The bounds of what a reader holds that nobody has taken yet.
@@ -21,15 +23,17 @@ const (
 	consumerIdle = time.Minute
 )
 
-// A reader reads a stream upward with an ordered consumer, which needs no
-// acknowledgements, and reads ahead within bounds. It survives whatever ends the
-// consumer: it makes a new one that starts where the last message was.
+// A reader reads a stream upward with a consumer that needs no acknowledgements,
+// and reads ahead within bounds. It survives whatever ends the consumer: it makes
+// a new one that starts where the last message was.
 type reader struct {
 	js      jetstream.JetStream
+	server  *embedded // nil when the servers are elsewhere
+	line    *lifeline
 	stream  string
 	config  jetstream.OrderedConsumerConfig
 	log     *slog.Logger
-	convert func(*stored) any // runs beside who takes
+	convert func(*stored) any // runs beside who takes, and keeps of a message its data and texts alone
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -52,17 +56,25 @@ type arrived struct {
 
 // read starts a reader at the sequence from. It is to be closed.
 func (b *Bus) read(ctx context.Context, stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
+	r := b.newReader(stream, from, config, convert)
+	r.start(ctx)
+	return r
+}
+
+func (b *Bus) newReader(stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
 	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
 	config.OptStartSeq = max(from, 1)
 	config.InactiveThreshold = consumerIdle
 	config.MaxResetAttempts = 1
-	r := &reader{
-		js: b.js, stream: stream, config: config, log: b.log, convert: convert,
+	return &reader{
+		js: b.js, server: b.server, line: &b.line, stream: stream, config: config, log: b.log, convert: convert,
 		done: make(chan struct{}), ready: make(chan struct{}, 1), space: make(chan struct{}, 1),
 	}
+}
+
+func (r *reader) start(ctx context.Context) {
 	ctx, r.cancel = context.WithCancel(ctx)
 	go r.run(ctx)
-	return r
 }
 
 // close ends the reader and waits for it.
@@ -74,9 +86,13 @@ func (r *reader) close() {
 // run makes consumers, one after the other, until ctx ends.
 func (r *reader) run(ctx context.Context) {
 	defer close(r.done)
+	consume := r.consume
+	if r.server != nil {
+		consume = r.listen
+	}
 	for tries := 0; ctx.Err() == nil; tries++ {
 		before := r.config.OptStartSeq
-		err := r.consume(ctx)
+		err := consume(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -89,7 +105,7 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// consume reads with one ordered consumer until it fails.
+// consume reads with an ordered consumer of nats.go until it fails.
 func (r *reader) consume(ctx context.Context) error {
 	consumer, err := r.js.OrderedConsumer(ctx, r.stream, r.config)
 	if err != nil {
@@ -110,7 +126,18 @@ func (r *reader) consume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.arrive(ctx, msg); err != nil {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		m := stored{
+			subject: msg.Subject(), sequence: meta.Sequence.Stream, time: meta.Timestamp,
+			header: event.FieldsOf(msg.Headers()), data: msg.Data(),
+		}
+		if err := r.waitForSpace(ctx, m.weight()); err != nil {
+			return err
+		}
+		if err := r.arrive(&m); err != nil {
 			return err
 		}
 	}
@@ -130,24 +157,15 @@ func (r *reader) drop(ctx context.Context, consumer jetstream.Consumer) {
 
 var errOrder = errors.New("the consumer went back in the log")
 
-// arrive hands one message over, when there is room for it.
-func (r *reader) arrive(ctx context.Context, msg jetstream.Msg) error {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return err
-	}
-	if meta.Sequence.Stream < r.config.OptStartSeq {
+// weight is what a message counts against the bounds of a reader.
+func (m *stored) weight() int { return len(m.data) + 512 }
+
+// arrive hands one message over.
+func (r *reader) arrive(m *stored) error {
+	if m.sequence < r.config.OptStartSeq {
 		return errOrder
 	}
-	m := &stored{
-		subject: msg.Subject(), sequence: meta.Sequence.Stream, time: meta.Timestamp,
-		header: msg.Headers(), data: msg.Data(),
-	}
-	size := len(m.data) + 512
-	if err := r.waitForSpace(ctx, size); err != nil {
-		return err
-	}
-	value := r.convert(m)
+	size, value := m.weight(), r.convert(m)
 	r.mu.Lock()
 	r.ahead = append(r.ahead, arrived{m.sequence, size, value})
 	r.bytes += size

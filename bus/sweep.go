@@ -62,7 +62,8 @@ type reference struct {
 }
 
 func referenceOf(m *stored) any {
-	e, err := event.DecodeHeader(m.header, nil)
+	e := &event.Event{}
+	err := m.header.Decode(e, nil)
 	if newer, found := errors.AsType[*event.NewerFormatError](err); found {
 		return reference{newer: newer}
 	}

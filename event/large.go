@@ -67,16 +67,17 @@ func (e *Event) Len() int64 {
 }
 
 // applyLarge reads where the data is kept.
-func (e *Event) applyLarge(header map[string][]string) (err error) {
-	values, format := header[HeaderLarge], header[HeaderFormat]
+func (f Fields) applyLarge(e *Event) (err error) {
+	format := f.Get(HeaderFormat)
+	large, n := f.lookup(HeaderLarge)
 	switch {
-	case len(values) == 0 && format[0] == formatText:
+	case n == 0 && format == formatText:
 		return nil
-	case len(values) != 1 || format[0] != formatLargeText:
-		return invalid(HeaderLarge, "it does not agree with %s %s", HeaderFormat, quoted(format[0]))
+	case n != 1 || format != formatLargeText:
+		return invalid(HeaderLarge, "it does not agree with %s %s", HeaderFormat, quoted(format))
 	case len(e.Data) > 0:
 		return invalid(HeaderLarge, "there are %d bytes of data beside it", len(e.Data))
 	}
-	e.Large, err = ParseLarge(values[0])
+	e.Large, err = ParseLarge(large)
 	return err
 }

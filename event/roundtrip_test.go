@@ -106,7 +106,7 @@ func TestStoredRoundTrip(t *testing.T) {
 			t.Fatalf("%v: %v", header, err)
 		}
 		same(t, d.Event, *got)
-		if origin, err := Origin(header); err != nil || origin != d.Origin {
+		if origin, err := FieldsOf(header).Origin(); err != nil || origin != d.Origin {
 			t.Errorf("origin %q, %v, want %q", origin, err, d.Origin)
 		}
 	})

@@ -73,12 +73,12 @@ func SetOrigin(header map[string][]string, origin string) {
 }
 
 // Origin returns the Origin of a stored entry, or "" for none.
-func Origin(header map[string][]string) (string, error) {
-	values := header[HeaderOrigin]
-	if len(values) == 0 {
+func (f Fields) Origin() (string, error) {
+	value, n := f.lookup(HeaderOrigin)
+	if n == 0 {
 		return "", nil
 	}
-	return decodeValue(HeaderOrigin, values[0])
+	return decodeValue(HeaderOrigin, value)
 }
 
 func (e *Event) extensionTypes() string {
@@ -105,49 +105,59 @@ func (e *Event) extensionTypes() string {
 // It returns a *NewerFormatError for what a newer sluice has stored, and an
 // *InvalidError, wrapped, for anything else.
 func DecodeHeader(header map[string][]string, data []byte) (*Event, error) {
-	if err := checkFormat(header); err != nil {
+	e := &Event{}
+	if err := FieldsOf(header).Decode(e, data); err != nil {
 		return nil, err
 	}
-	e := &Event{}
+	return e, nil
+}
+
+// Decode is DecodeHeader into an event without attributes, which is of no use
+// after an error.
+func (f Fields) Decode(e *Event, data []byte) error {
+	if err := f.checkFormat(); err != nil {
+		return err
+	}
 	if len(data) > 0 {
 		e.Data = data
 	}
-	for key, values := range header {
-		if len(values) == 0 {
-			continue
-		}
-		if err := e.decodeStored(key, values[0]); err != nil {
-			return nil, err
+	for i := range f {
+		if err := f.decodeAttribute(e, i); err != nil {
+			return err
 		}
 	}
-	if err := errors.Join(e.applyTypes(header), e.applyLarge(header)); err != nil {
-		return nil, err
+	if err := errors.Join(f.applyTypes(e), f.applyLarge(e)); err != nil {
+		return err
 	}
-	return e, e.complete(header)
+	return f.complete(e)
 }
 
-func checkFormat(header map[string][]string) error {
-	values := header[HeaderFormat]
-	if len(values) == 1 && (values[0] == formatText || values[0] == formatLargeText) {
+func (f Fields) checkFormat() error {
+	format, n := f.lookup(HeaderFormat)
+	if n == 1 && (format == formatText || format == formatLargeText) {
 		return nil
 	}
-	if len(values) == 0 {
+	if n == 0 {
 		return invalid(HeaderFormat, "missing: the message was not stored by sluice")
 	}
-	version, err := strconv.ParseUint(values[0], 10, 31)
+	version, err := strconv.ParseUint(format, 10, 31)
 	if err == nil && version > FormatLarge {
 		return &NewerFormatError{Version: int(version)}
 	}
-	return invalid(HeaderFormat, "%s is not a format of sluice", quoted(values[0]))
+	return invalid(HeaderFormat, "%s is not a format of sluice", quoted(format))
 }
 
-func (e *Event) decodeStored(key, value string) error {
-	if key == headerContentType {
-		e.DataContentType = value
-		return nil
-	}
+// decodeAttribute takes up one field, if it is an attribute.
+func (f Fields) decodeAttribute(e *Event, i int) error {
+	key, value := f[i].Name, f[i].Value
 	name, found := strings.CutPrefix(key, "ce-")
-	if !found || name == "specversion" {
+	switch {
+	case !found && key != headerContentType || name == "specversion":
+		return nil
+	case f[:i].has(key):
+		return nil
+	case !found:
+		e.DataContentType = value
 		return nil
 	}
 	decoded, err := decodeValue(key, value)
@@ -159,12 +169,8 @@ func (e *Event) decodeStored(key, value string) error {
 
 // complete tells whether the attributes are there without which nothing can
 // be done with an event.
-func (e *Event) complete(header map[string][]string) error {
-	version := ""
-	if values := header["ce-specversion"]; len(values) > 0 {
-		version = values[0]
-	}
-	if err := checkSpecVersion(version); err != nil {
+func (f Fields) complete(e *Event) error {
+	if err := checkSpecVersion(f.Get("ce-specversion")); err != nil {
 		return err
 	}
 	for _, required := range [...]struct{ name, value string }{
@@ -178,12 +184,12 @@ func (e *Event) complete(header map[string][]string) error {
 }
 
 // applyTypes gives the extensions that HeaderTypes names their types back.
-func (e *Event) applyTypes(header map[string][]string) error {
-	values := header[HeaderTypes]
-	if len(values) == 0 {
+func (f Fields) applyTypes(e *Event) error {
+	types, n := f.lookup(HeaderTypes)
+	if n == 0 {
 		return nil
 	}
-	for entry := range strings.SplitSeq(values[0], ",") {
+	for entry := range strings.SplitSeq(types, ",") {
 		name, kind, _ := strings.Cut(entry, "=")
 		text, isText := e.Extensions[name].(string)
 		if !isText {
