@@ -127,9 +127,9 @@ func ids(tb testing.TB, b *Bus) []string {
 	return found
 }
 
-func entries(tb testing.TB, b *Bus) []event.Entry {
+func entries(tb testing.TB, b *Bus) []*event.Entry {
 	tb.Helper()
-	var all []event.Entry
+	var all []*event.Entry
 	for from := uint64(1); ; {
 		batch := must(b.Range(limited(tb), from, 1000, 8<<20))(tb)
 		if batch.To < from {

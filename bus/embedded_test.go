@@ -123,7 +123,7 @@ func follow(t *testing.T, b *Bus, last string) func() []event.Batch {
 			if batches = append(batches, batch); len(batches) == 1 {
 				close(begun)
 			}
-			if slices.ContainsFunc(batch.Entries, func(e event.Entry) bool { return e.Event.ID == last }) {
+			if slices.ContainsFunc(batch.Entries, func(e *event.Entry) bool { return e.Event.ID == last }) {
 				return errEnough
 			}
 			return nil

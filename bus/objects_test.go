@@ -27,7 +27,7 @@ func large(id string, size int) event.Event {
 }
 
 // logged returns everything that the log holds.
-func logged(tb testing.TB, b *Bus) []event.Entry {
+func logged(tb testing.TB, b *Bus) []*event.Entry {
 	tb.Helper()
 	return must(b.Range(tb.Context(), 1, 100_000, 1<<30))(tb).Entries
 }

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,14 +79,14 @@ func (b *Bus) Tail(ctx context.Context, from uint64, fn func(event.Batch) error)
 
 // assemble makes a batch of messages, which ends before one of a newer format.
 func assemble(from uint64, taken []arrived) (event.Batch, error) {
-	batch := event.Batch{From: from, To: from - 1, Entries: make([]event.Entry, 0, len(taken))}
+	batch := event.Batch{From: from, To: from - 1, Entries: make([]*event.Entry, 0, len(taken))}
 	for _, a := range taken {
 		d := a.value.(*decoded)
 		if d.newer != nil {
 			return batch, d.newer
 		}
 		if d.ok {
-			batch.Entries = append(batch.Entries, d.entry)
+			batch.Entries = append(batch.Entries, &d.entry)
 		}
 		batch.To = a.sequence
 	}
@@ -97,7 +98,7 @@ const fetchers = 16
 
 // Fetch returns the entries at the given sequences, which must rise. Those that
 // the log does not hold any more, and those that are no entries, are left out.
-func (b *Bus) Fetch(ctx context.Context, ascending []uint64) ([]event.Entry, error) {
+func (b *Bus) Fetch(ctx context.Context, ascending []uint64) ([]*event.Entry, error) {
 	found := make([]*event.Entry, len(ascending))
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
@@ -115,13 +116,7 @@ func (b *Bus) Fetch(ctx context.Context, ascending []uint64) ([]event.Entry, err
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	entries := make([]event.Entry, 0, len(found))
-	for _, entry := range found {
-		if entry != nil {
-			entries = append(entries, *entry)
-		}
-	}
-	return entries, nil
+	return slices.DeleteFunc(found, func(e *event.Entry) bool { return e == nil }), nil
 }
 
 func (b *Bus) fetch(ctx context.Context, sequence uint64) (*event.Entry, error) {

@@ -100,7 +100,7 @@ func (m *mess) step() {
 
 // write does one thing that makes or drops references.
 func (m *mess) write(ctx context.Context) {
-	all := slices.DeleteFunc(must(m.b.Range(ctx, 1, 100_000, 1<<30))(m.t).Entries, func(e event.Entry) bool { return e.Sequence < m.line })
+	all := slices.DeleteFunc(must(m.b.Range(ctx, 1, 100_000, 1<<30))(m.t).Entries, func(e *event.Entry) bool { return e.Sequence < m.line })
 	letters := slices.Sorted(maps.Keys(m.letters))
 	switch action := m.rng.IntN(8); {
 	case action == 0: // an event whose object is stored long before it

@@ -31,13 +31,15 @@ type wire struct {
 	mu  sync.Mutex // of writing
 	out []byte
 
-	subject string // of the last message, which the next one often has too
-	header  event.Fields
+	subjects map[string]string // of messages, of which the next ones have some again
+	header   event.Fields
 }
 
 const (
 	// wireBuffer is larger than any line of the protocol, and than most messages.
 	wireBuffer = 32 << 10
+	// knownSubjects are those of all parts of a few sources.
+	knownSubjects = 256
 	// wireMost is more than any message has.
 	wireMost = 128 << 20
 )
@@ -48,7 +50,7 @@ const greeting = `CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_r
 
 // newWire greets the server at the other end of conn, which it owns from then on.
 func newWire(conn net.Conn) (*wire, error) {
-	w := &wire{conn: conn, in: bufio.NewReaderSize(conn, wireBuffer), inbox: nats.NewInbox()}
+	w := &wire{conn: conn, in: bufio.NewReaderSize(conn, wireBuffer), inbox: nats.NewInbox(), subjects: map[string]string{}}
 	err := conn.SetDeadline(time.Now().Add(storeTimeout))
 	if err == nil {
 		_, err = w.line() // INFO
@@ -133,10 +135,7 @@ func (w *wire) message(m *stored, args []byte, withHeader bool) error {
 	if head < 0 || size < head || size > wireMost {
 		return fmt.Errorf("%w: %.200q", errFrame, args)
 	}
-	if string(subject) != w.subject {
-		w.subject = string(subject)
-	}
-	*m = stored{subject: w.subject}
+	*m = stored{subject: w.known(subject)}
 	isMessage := m.placed(reply)
 	block, err := w.block(head)
 	if err != nil {
@@ -152,14 +151,27 @@ func (w *wire) message(m *stored, args []byte, withHeader bool) error {
 	var status, text string
 	w.header, status, text = parseHeader(w.header[:0], block)
 	m.header = w.header
-	switch code, err := strconv.Atoi(status); {
-	case isMessage:
+	if isMessage {
 		return nil
-	case err != nil:
-		return fmt.Errorf("%w: it was sent to %.200q, with the status %.200q", errFrame, subject, status)
-	default:
-		return &answerError{code, text}
 	}
+	code, err := strconv.Atoi(status)
+	if err != nil {
+		return fmt.Errorf("%w: it was sent to %.200q, with the status %.200q", errFrame, m.subject, status)
+	}
+	return &answerError{code, text}
+}
+
+// known returns a subject as a string, the same one for all messages that have it.
+func (w *wire) known(subject []byte) string {
+	if same, ok := w.subjects[string(subject)]; ok {
+		return same
+	}
+	if len(w.subjects) == knownSubjects {
+		clear(w.subjects)
+	}
+	same := string(subject)
+	w.subjects[same] = same
+	return same
 }
 
 // messageArgs takes the arguments of a message apart: the subject, the

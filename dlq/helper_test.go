@@ -140,7 +140,7 @@ func directed(t *testing.T, b *bus.Bus) map[string]int {
 }
 
 // entries returns what is in the log.
-func entries(t *testing.T, b *bus.Bus) (all []event.Entry) {
+func entries(t *testing.T, b *bus.Bus) (all []*event.Entry) {
 	t.Helper()
 	_, last, err := b.Bounds(t.Context())
 	if err != nil {

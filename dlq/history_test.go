@@ -75,7 +75,7 @@ func odd(t *testing.T, b *bus.Bus, n int) {
 	original := map[string]*event.Entry{}
 	for _, e := range entries(t, b) {
 		if e.Trigger == "" {
-			original[event.EntryID{Incarnation: "inc", Sequence: e.Sequence}.String()] = &e
+			original[event.EntryID{Incarnation: "inc", Sequence: e.Sequence}.String()] = e
 			continue
 		}
 		seen[e.Event.ID]++

@@ -67,8 +67,7 @@ func (k historyKind) read(ctx context.Context, b *batch, size int, add func(trig
 			}
 			return false, err
 		}
-		for i := range stretch.Entries {
-			e := &stretch.Entries[i]
+		for _, e := range stretch.Entries {
 			taken, err := k.takes(ctx, b, selection, e)
 			if err != nil {
 				return false, err

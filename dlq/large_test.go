@@ -77,7 +77,7 @@ func TestALetterKeepsItsLargeData(t *testing.T) {
 	if got := referred(t, s); len(got) != 0 {
 		t.Errorf("after the replay the letters refer to %v", got)
 	}
-	var replayed []event.Entry
+	var replayed []*event.Entry
 	for _, e := range entries(t, b) {
 		if e.Trigger != "" {
 			replayed = append(replayed, e)

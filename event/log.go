@@ -39,7 +39,7 @@ type Entry struct {
 // without an entry were trimmed, or hold cursors and the like.
 type Batch struct {
 	From, To uint64
-	Entries  []Entry
+	Entries  []*Entry
 }
 
 // A Directed is an entry to be published for one trigger only.

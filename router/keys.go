@@ -166,8 +166,7 @@ func (u *run) identifySome(ctx context.Context, t *table, deliveries []ledger.Ke
 	if err != nil {
 		return err
 	}
-	for i := range entries {
-		e := &entries[i]
+	for _, e := range entries {
 		doc := t.doc(e, u.loader(ctx))
 		at, _ := slices.BinarySearchFunc(deliveries, e.Sequence, func(d ledger.Key, sequence uint64) int {
 			return cmp.Compare(d.Sequence, sequence)

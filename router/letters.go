@@ -66,8 +66,8 @@ func (u *run) writeBatch(ctx context.Context, batch []core.WriteLetter) (failed 
 		return batch
 	}
 	bodies := map[uint64]*event.Entry{}
-	for i := range entries {
-		bodies[entries[i].Sequence] = &entries[i]
+	for _, e := range entries {
+		bodies[e.Sequence] = e
 	}
 	written := make([]bool, len(batch))
 	var group sync.WaitGroup

@@ -32,14 +32,14 @@ func benchmarkMatch(b *testing.B, every, count int) {
 		entries = append(entries, pattern.Entry{ID: i + 1, Sources: []string{"shop"}, Pattern: p})
 	}
 	t.index = pattern.NewIndex(entries)
-	stretch := make([]event.Entry, 256)
+	stretch := make([]*event.Entry, 256)
 	for i := range stretch {
 		customer := "other"
 		if i%every == 0 {
 			customer = "c0"
 		}
 		data := fmt.Sprintf(`{"customer":{"id":%q,"name":"Ada","city":"London"},"items":[{"sku":"a-1","count":2},{"sku":"b-2","count":1}],"total":37.5,"currency":"GBP","note":"leave at the door"}`, customer)
-		stretch[i] = event.Entry{
+		stretch[i] = &event.Entry{
 			Event:  &event.Event{ID: strconv.Itoa(i), Source: "/shop", Type: "order.placed", DataContentType: "application/json", Data: []byte(data)},
 			Source: "shop", Sequence: uint64(i + 1), Size: len(data),
 		}

@@ -24,7 +24,7 @@ type Log interface {
 	Range(ctx context.Context, from uint64, limit, maxBytes int) (event.Batch, error)
 	// Fetch returns the entries at ascending sequences, without those that are
 	// gone.
-	Fetch(ctx context.Context, ascending []uint64) ([]event.Entry, error)
+	Fetch(ctx context.Context, ascending []uint64) ([]*event.Entry, error)
 	// Body returns the data of an event that is kept apart from its entry. It
 	// returns event.ErrLost, wrapped, when it is not there any more; any other
 	// error passes.

@@ -159,9 +159,8 @@ func (u *run) fetchOnce(ctx context.Context, wanted core.Fetch) error {
 		return err
 	}
 	fetched := core.Fetched{Entries: make([]core.Entry, len(entries))}
-	for i := range entries {
-		body := entries[i] // each by itself: one that is held must not hold the others
-		fetched.Entries[i] = core.Entry{Sequence: body.Sequence, Size: body.Size, Body: &body}
+	for i, body := range entries {
+		fetched.Entries[i] = core.Entry{Sequence: body.Sequence, Size: body.Size, Body: body}
 	}
 	u.inbox.put(fetched)
 	return nil

@@ -52,13 +52,13 @@ func (s *answering) trigger(on ...string) router.Trigger {
 }
 
 // repliesIn returns the entries of the log that are replies.
-func (f *fixture) repliesIn() []event.Entry {
+func (f *fixture) repliesIn() []*event.Entry {
 	f.t.Helper()
 	batch, err := f.bus.Range(f.t.Context(), 1, 100_000, 64<<20)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	var all []event.Entry
+	var all []*event.Entry
 	for _, e := range batch.Entries {
 		if e.Trigger == "" && e.Origin != "" {
 			all = append(all, e)

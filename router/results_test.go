@@ -37,13 +37,13 @@ func telling(work, succeeded, failed func(context.Context, sinks.Delivery) error
 }
 
 // results are the entries of the log that tell of results, by trigger.
-func (f *fixture) results() map[string][]event.Entry {
+func (f *fixture) results() map[string][]*event.Entry {
 	f.t.Helper()
 	batch, err := f.bus.Range(f.t.Context(), 1, 100_000, 64<<20)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	all := map[string][]event.Entry{}
+	all := map[string][]*event.Entry{}
 	for _, e := range batch.Entries {
 		if e.Trigger != "" {
 			all[e.Trigger] = append(all[e.Trigger], e)

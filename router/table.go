@@ -194,15 +194,13 @@ func (t *table) alias(triggers []Trigger, numbers map[string]uint32) {
 	}
 }
 
-// match turns a stretch of the log into what the core takes. A body is kept
-// only for what matches, each by itself. It fails when data that a pattern asks
-// for cannot be had now.
-func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry, error) {
+// match turns a stretch of the log into what the core takes. The entry is the body
+// of what matches. It fails when data that a pattern asks for cannot be had now.
+func (t *table) match(entries []*event.Entry, load pattern.Loader) ([]core.Entry, error) {
 	var numbers []uint32
 	var found []int
 	var matched []core.Entry
-	for i := range entries {
-		e := &entries[i]
+	for i, e := range entries {
 		start, doc := len(numbers), t.doc(e, load)
 		var err error
 		if found, numbers, err = t.matchOne(e, doc, found[:0], numbers); err != nil {
@@ -214,9 +212,8 @@ func (t *table) match(entries []event.Entry, load pattern.Loader) ([]core.Entry,
 		if matched == nil {
 			matched = make([]core.Entry, 0, len(entries)-i)
 		}
-		body := *e
-		entry := core.Entry{Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: &body}
-		if entry.Keys, err = t.keysOf(&body, doc, entry.Triggers); err != nil {
+		entry := core.Entry{Sequence: e.Sequence, Size: e.Size, Triggers: numbers[start:len(numbers):len(numbers)], Body: e}
+		if entry.Keys, err = t.keysOf(e, doc, entry.Triggers); err != nil {
 			return nil, err
 		}
 		matched = append(matched, entry)

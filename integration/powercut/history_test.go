@@ -182,9 +182,9 @@ func (h *history) events(t *testing.T, b *bus.Bus) {
 }
 
 // entries returns what is in the log.
-func entries(t *testing.T, b *bus.Bus) []event.Entry {
+func entries(t *testing.T, b *bus.Bus) []*event.Entry {
 	t.Helper()
-	var all []event.Entry
+	var all []*event.Entry
 	for from := uint64(1); ; {
 		batch, err := b.Range(t.Context(), from, 1000, 8<<20)
 		if err != nil {

@@ -46,7 +46,7 @@ func (s *Server) events(_ http.ResponseWriter, r *http.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), searchTimeout)
 	defer cancel()
 	var found Found
-	var entries []event.Entry
+	var entries []*event.Entry
 	if by != "id" && err == nil {
 		entries, err = s.at(ctx, sequence, &found)
 	} else {
@@ -59,7 +59,7 @@ func (s *Server) events(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 // at returns the entry at a sequence.
-func (s *Server) at(ctx context.Context, sequence uint64, found *Found) ([]event.Entry, error) {
+func (s *Server) at(ctx context.Context, sequence uint64, found *Found) ([]*event.Entry, error) {
 	first, last, err := s.options.Log.Bounds(ctx)
 	if err != nil {
 		return nil, err
@@ -80,13 +80,13 @@ func (s *Server) at(ctx context.Context, sequence uint64, found *Found) ([]event
 // withID looks for an id from the end of the log backwards, in windows that
 // grow, up to the first that has it: what was made of an event comes after it,
 // and the event itself is then found by its origin.
-func (s *Server) withID(ctx context.Context, id string, found *Found) ([]event.Entry, error) {
+func (s *Server) withID(ctx context.Context, id string, found *Found) ([]*event.Entry, error) {
 	first, last, err := s.options.Log.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found.SearchedFrom, found.SearchedTo = last+1, last
-	var entries []event.Entry
+	var entries []*event.Entry
 	for window := uint64(searchFirst); found.SearchedFrom > first && len(entries) == 0; window = searchWindow {
 		if last+1-found.SearchedFrom > searchMost {
 			return nil, nil
@@ -106,8 +106,8 @@ func (s *Server) withID(ctx context.Context, id string, found *Found) ([]event.E
 }
 
 // scan returns the entries with an id in a stretch of the log.
-func (s *Server) scan(ctx context.Context, id string, from, to uint64) ([]event.Entry, error) {
-	var entries []event.Entry
+func (s *Server) scan(ctx context.Context, id string, from, to uint64) ([]*event.Entry, error) {
+	var entries []*event.Entry
 	for from <= to {
 		batch, err := s.options.Log.Range(ctx, from, int(min(to-from+1, searchFirst)), searchBytes)
 		if err != nil {
@@ -127,10 +127,10 @@ func (s *Server) scan(ctx context.Context, id string, from, to uint64) ([]event.
 }
 
 // withOrigins adds the entries that the given ones were made from.
-func (s *Server) withOrigins(ctx context.Context, entries []event.Entry) ([]event.Entry, error) {
+func (s *Server) withOrigins(ctx context.Context, entries []*event.Entry) ([]*event.Entry, error) {
 	for i := 0; i < len(entries) && len(entries) < foundMost; i++ {
-		origin := originOf(&entries[i])
-		known := func(e event.Entry) bool { return e.Sequence == origin }
+		origin := originOf(entries[i])
+		known := func(e *event.Entry) bool { return e.Sequence == origin }
 		if origin == 0 || slices.ContainsFunc(entries, known) {
 			continue
 		}
@@ -142,7 +142,7 @@ func (s *Server) withOrigins(ctx context.Context, entries []event.Entry) ([]even
 			entries = append(entries, made[0])
 		}
 	}
-	slices.SortFunc(entries, func(a, b event.Entry) int { return -compareSequences(a.Sequence, b.Sequence) })
+	slices.SortFunc(entries, func(a, b *event.Entry) int { return -compareSequences(a.Sequence, b.Sequence) })
 	return entries, nil
 }
 
@@ -169,7 +169,7 @@ func compareSequences(a, b uint64) int {
 }
 
 // lives adds what became of each entry.
-func (s *Server) lives(ctx context.Context, entries []event.Entry, found *Found) (any, error) {
+func (s *Server) lives(ctx context.Context, entries []*event.Entry, found *Found) (any, error) {
 	found.Events = []Event{}
 	starts := map[string]uint64{}
 	standings, err := s.options.Router.Triggers(ctx)
@@ -179,12 +179,12 @@ func (s *Server) lives(ctx context.Context, entries []event.Entry, found *Found)
 	for i := range standings {
 		starts[standings[i].Name] = standings[i].Start
 	}
-	for i := range entries {
-		lives, err := s.options.Router.Life(ctx, entries[i].Sequence)
+	for _, e := range entries {
+		lives, err := s.options.Router.Life(ctx, e.Sequence)
 		if err != nil {
 			return nil, err
 		}
-		whole := s.eventOf(ctx, &entries[i], lives, starts)
+		whole := s.eventOf(ctx, e, lives, starts)
 		if err := s.findLetters(ctx, &whole); err != nil {
 			return nil, err
 		}

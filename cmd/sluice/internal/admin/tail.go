@@ -109,8 +109,7 @@ func (t *tailWriter) run(batches <-chan event.Batch, filter *tailFilter) {
 
 func (t *tailWriter) batch(b *event.Batch, filter *tailFilter) error {
 	written := false
-	for i := range b.Entries {
-		e := &b.Entries[i]
+	for _, e := range b.Entries {
 		if !filter.selects(e) {
 			continue
 		}
@@ -257,7 +256,7 @@ func (s *Server) next(ctx context.Context, from, last uint64) (*event.Entry, err
 			return nil, err
 		}
 		if len(batch.Entries) > 0 {
-			return &batch.Entries[0], nil
+			return batch.Entries[0], nil
 		}
 		if batch.To < from {
 			return nil, nil //nolint:nilnil // there is none
