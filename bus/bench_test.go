@@ -1,12 +1,15 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sluice/event"
 )
@@ -121,6 +124,44 @@ func BenchmarkRange(b *testing.B) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(seen)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkTailWhileOthersCatchUp takes from a publish until Tail gives the event,
+// while somebody reads the whole log again and again.
+func BenchmarkTailWhileOthersCatchUp(b *testing.B) {
+	bus := filled(b, 100_000)
+	_, stored, err := bus.Bounds(b.Context())
+	check(b, err)
+	ctx, cancel := context.WithCancel(b.Context())
+	var wait sync.WaitGroup
+	came := make(chan struct{})
+	wait.Go(func() {
+		_ = bus.Tail(ctx, stored+1, func(batch event.Batch) error {
+			for range batch.Entries {
+				came <- struct{}{}
+			}
+			return nil
+		})
+	})
+	wait.Go(func() {
+		for from := uint64(1); ctx.Err() == nil; {
+			batch, err := bus.Range(ctx, from, 1024, 4<<20)
+			if from = batch.To + 1; err != nil || from > stored {
+				from = 1
+			}
+		}
+	})
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		check(b, bus.Source("live").Publish(b.Context(), payload("live-"+strconv.Itoa(len(took)))))
+		<-came
+		took = append(took, time.Since(began))
+	}
+	cancel()
+	wait.Wait()
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "p99-ms")
 }
 
 func BenchmarkFetch(b *testing.B) {

@@ -147,6 +147,8 @@ type Bus struct {
 	space        *space    // nil on a cluster
 	conn         *nats.Conn
 	js           jetstream.JetStream
+	live         lane // over the same connection
+	catchUp      lane // over one of its own
 	events       jetstream.Stream
 	ledger       jetstream.Stream
 	objectStream jetstream.Stream
@@ -268,11 +270,9 @@ func (b *Bus) Close(ctx context.Context) error {
 	return errors.Join(err, b.hangUp(ctx))
 }
 
-// hangUp closes the connection and stops the embedded server.
+// hangUp closes the connections and stops the embedded server.
 func (b *Bus) hangUp(ctx context.Context) error {
-	if b.conn != nil {
-		b.conn.Close()
-	}
+	b.disconnect()
 	if b.server == nil {
 		return nil
 	}

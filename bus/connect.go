@@ -16,43 +16,71 @@ import (
 	"sluice/event"
 )
 
-// connect opens the one connection of this process.
-func (b *Bus) connect(ctx context.Context) error {
-	opts, err := b.connection()
+// connect opens the connections of this process: one for everything, and on a
+// cluster one for those who catch up with the log, which read as much as they can.
+// What is new does not wait behind that. Readers of the embedded server have
+// connections of their own anyway.
+func (b *Bus) connect(ctx context.Context) (err error) {
+	if b.conn, b.js, err = b.join(ctx, "sluice", b.line.broken); err != nil {
+		return err
+	}
+	b.live, b.catchUp = lane{b.js, liveAhead}, lane{b.js, catchUpAhead}
+	if b.server == nil {
+		_, b.catchUp.js, err = b.join(ctx, "sluice-catch-up", func() {})
+	}
+	return err
+}
+
+// disconnect closes the connections that are open.
+func (b *Bus) disconnect() {
+	if b.conn != nil {
+		b.conn.Close()
+	}
+	if b.catchUp.js != nil {
+		b.catchUp.js.Conn().Close() // also when it is the same one
+	}
+}
+
+// join opens a connection of a name, and calls broken whenever it breaks.
+func (b *Bus) join(ctx context.Context, name string, broken func()) (*nats.Conn, jetstream.JetStream, error) {
+	opts, err := b.connection(name, broken)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if err := b.dial(ctx, opts); err != nil {
-		return err
+	conn, err := b.dial(ctx, opts)
+	if err != nil {
+		return nil, nil, err
 	}
-	b.js, err = jetstream.New(b.conn,
+	js, err := jetstream.New(conn,
 		jetstream.WithPublishAsyncMaxPending(2*maxGroup),
 		jetstream.WithPublishAsyncTimeout(storeTimeout),
 		jetstream.WithDefaultTimeout(storeTimeout))
 	if err != nil {
-		return fmt.Errorf("the bus: %w", err)
+		conn.Close()
+		return nil, nil, fmt.Errorf("the bus: %w", err)
 	}
-	return nil
+	return conn, js, nil
 }
 
-func (b *Bus) connection() ([]nats.Option, error) {
+func (b *Bus) connection(name string, broken func()) ([]nats.Option, error) {
+	log := b.log.With(slog.String("connection", name))
 	opts := []nats.Option{
-		nats.Name("sluice"),
+		nats.Name(name),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // credentials may be mended on the server
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			b.line.broken()
+			broken()
 			if err != nil {
-				b.log.Warn("bus disconnected", slog.Any("error", err))
+				log.Warn("bus disconnected", slog.Any("error", err))
 			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
-			b.log.Info("bus connected again", slog.String("server", conn.ConnectedUrlRedacted()))
+			log.Info("bus connected again", slog.String("server", conn.ConnectedUrlRedacted()))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.log.Warn("bus connection", slog.Any("error", err))
+			log.Warn("bus connection", slog.Any("error", err))
 		}),
 	}
 	if b.server != nil {
@@ -67,13 +95,14 @@ func (b *Bus) connection() ([]nats.Option, error) {
 
 // dial tries until a server answers, ConnectWithin is over, or trying again is
 // of no use.
-func (b *Bus) dial(ctx context.Context, opts []nats.Option) error {
-	return b.patiently(ctx, func() (err error) {
-		if b.conn, err = nats.Connect(b.options.URL, opts...); err != nil {
+func (b *Bus) dial(ctx context.Context, opts []nats.Option) (conn *nats.Conn, err error) {
+	err = b.patiently(ctx, func() (err error) {
+		if conn, err = nats.Connect(b.options.URL, opts...); err != nil {
 			return connectError(err)
 		}
 		return nil
 	})
+	return conn, err
 }
 
 // patiently calls try until it succeeds, or has failed for good, or

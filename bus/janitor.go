@@ -411,7 +411,7 @@ func (j *Janitor) walk(ctx context.Context, last uint64) error {
 }
 
 func (j *Janitor) walkTo(ctx context.Context, final, last uint64, config jetstream.OrderedConsumerConfig) error {
-	r := j.bus.read(ctx, j.bus.names.Events, j.walked+1, config, func(m *stored) any { return m.subject })
+	r := j.bus.read(ctx, j.bus.catchUp, j.bus.names.Events, j.walked+1, config, func(m *stored) any { return m.subject })
 	defer r.close()
 	for j.walked < final {
 		taken := r.take(math.MaxUint64, math.MaxInt, math.MaxInt)

@@ -47,7 +47,7 @@ func (b *Bus) ReadRecords(ctx context.Context, claim string, from uint64, fn fun
 		return err
 	}
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{b.names.Record(claim)}}
-	r := b.read(ctx, b.names.Ledger, from, config, func(m *stored) any {
+	r := b.read(ctx, b.live, b.names.Ledger, from, config, func(m *stored) any {
 		kept := *m
 		kept.header = slices.Clone(m.header)
 		return &kept

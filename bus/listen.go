@@ -52,7 +52,7 @@ func (r *reader) newConsumer(ctx context.Context) (jetstream.Consumer, error) {
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return r.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
+	return r.lane.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
 		DeliverPolicy: r.config.DeliverPolicy, OptStartSeq: r.config.OptStartSeq, FilterSubjects: r.config.FilterSubjects,
 		HeadersOnly: r.config.HeadersOnly, InactiveThreshold: consumerKept,
 		AckPolicy: jetstream.AckNonePolicy, MaxDeliver: 1, Replicas: 1, MemoryStorage: true,
@@ -94,7 +94,7 @@ func (l *listening) ask() error {
 		return nil
 	}
 	messages, bytes := l.room()
-	if messages < readAhead/2 || bytes < readAheadBytes/2 {
+	if messages < l.lane.ahead/2 || bytes < readAheadBytes/2 {
 		return l.conn.SetReadDeadline(time.Time{})
 	}
 	if err := l.conn.SetReadDeadline(time.Now().Add(pullExpiry + storeTimeout)); err != nil {
@@ -108,7 +108,7 @@ func (l *listening) ask() error {
 func (r *reader) room() (messages, bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return readAhead - len(r.ahead), readAheadBytes - r.bytes
+	return r.lane.ahead - len(r.ahead), readAheadBytes - r.bytes
 }
 
 // read takes what comes until that fails.

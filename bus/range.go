@@ -56,7 +56,7 @@ func (rs *rangeReaders) acquire(ctx context.Context, from uint64) *rangeReader {
 	}
 	rs.mu.Unlock()
 	b := rs.bus
-	r := b.read(context.WithoutCancel(ctx), b.names.Events, from, jetstream.OrderedConsumerConfig{}, b.decoder())
+	r := b.read(context.WithoutCancel(ctx), b.catchUp, b.names.Events, from, jetstream.OrderedConsumerConfig{}, b.decoder())
 	return &rangeReader{reader: r, next: from}
 }
 

@@ -51,7 +51,7 @@ func (b *Bus) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 // fn, or a *event.NewerFormatError, wrapped, at a message that a newer sluice has
 // stored. Sequences rise, whatever happens to consumer and connection.
 func (b *Bus) Tail(ctx context.Context, from uint64, fn func(event.Batch) error) error {
-	r := b.read(ctx, b.names.Events, from, jetstream.OrderedConsumerConfig{}, b.decoder())
+	r := b.read(ctx, b.live, b.names.Events, from, jetstream.OrderedConsumerConfig{}, b.decoder())
 	defer r.close()
 	next := max(from, 1)
 	for {

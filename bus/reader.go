@@ -12,9 +12,19 @@ import (
 	"sluice/event"
 )
 
-// The bounds of what a reader holds that nobody has taken yet.
+// A lane is what a reader reads over. What one asks for arrives at once, and what
+// comes over the same connection waits behind it.
+type lane struct {
+	js    jetstream.JetStream
+	ahead int // messages that a reader holds at most and nobody has taken yet
+}
+
 const (
-	readAhead      = 2048
+	// liveAhead and catchUpAhead are how far a reader is ahead at the end of the
+	// log, and of those who catch up.
+	liveAhead    = 2048
+	catchUpAhead = 512
+	// readAheadBytes bounds what a reader holds that nobody has taken yet.
 	readAheadBytes = 16 << 20
 	// pullExpiry and pullHeartbeat let a stalled pull be noticed in time.
 	pullExpiry    = 10 * time.Second
@@ -27,7 +37,7 @@ const (
 // and reads ahead within bounds. It survives whatever ends the consumer: it makes
 // a new one that starts where the last message was.
 type reader struct {
-	js      jetstream.JetStream
+	lane    lane
 	server  *embedded // nil when the servers are elsewhere
 	line    *lifeline
 	stream  string
@@ -55,19 +65,19 @@ type arrived struct {
 }
 
 // read starts a reader at the sequence from. It is to be closed.
-func (b *Bus) read(ctx context.Context, stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
-	r := b.newReader(stream, from, config, convert)
+func (b *Bus) read(ctx context.Context, lane lane, stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
+	r := b.newReader(lane, stream, from, config, convert)
 	r.start(ctx)
 	return r
 }
 
-func (b *Bus) newReader(stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
+func (b *Bus) newReader(lane lane, stream string, from uint64, config jetstream.OrderedConsumerConfig, convert func(*stored) any) *reader {
 	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
 	config.OptStartSeq = max(from, 1)
 	config.InactiveThreshold = consumerIdle
 	config.MaxResetAttempts = 1
 	return &reader{
-		js: b.js, server: b.server, line: &b.line, stream: stream, config: config, log: b.log, convert: convert,
+		lane: lane, server: b.server, line: &b.line, stream: stream, config: config, log: b.log, convert: convert,
 		done: make(chan struct{}), ready: make(chan struct{}, 1), space: make(chan struct{}, 1),
 	}
 }
@@ -107,12 +117,12 @@ func (r *reader) run(ctx context.Context) {
 
 // consume reads with an ordered consumer of nats.go until it fails.
 func (r *reader) consume(ctx context.Context) error {
-	consumer, err := r.js.OrderedConsumer(ctx, r.stream, r.config)
+	consumer, err := r.lane.js.OrderedConsumer(ctx, r.stream, r.config)
 	if err != nil {
 		return err
 	}
 	messages, err := consumer.Messages(
-		jetstream.PullMaxMessagesWithBytesLimit(readAhead, readAheadBytes),
+		jetstream.PullMaxMessagesWithBytesLimit(r.lane.ahead, readAheadBytes),
 		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
 	)
 	if err != nil {
@@ -145,13 +155,13 @@ func (r *reader) consume(ctx context.Context) error {
 
 // drop deletes the consumer, because the server keeps it for a while.
 func (r *reader) drop(ctx context.Context, consumer jetstream.Consumer) {
-	if r.js.Conn().IsClosed() {
+	if r.lane.js.Conn().IsClosed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if info := consumer.CachedInfo(); info != nil {
-		_ = r.js.DeleteConsumer(ctx, r.stream, info.Name) // else the server does, in a minute
+		_ = r.lane.js.DeleteConsumer(ctx, r.stream, info.Name) // else the server does, in a minute
 	}
 }
 
@@ -203,7 +213,7 @@ func (r *reader) past(last uint64) bool {
 func (r *reader) waitForSpace(ctx context.Context, size int) error {
 	for {
 		r.mu.Lock()
-		full := len(r.ahead) >= readAhead || (len(r.ahead) > 0 && r.bytes+size > readAheadBytes)
+		full := len(r.ahead) >= r.lane.ahead || (len(r.ahead) > 0 && r.bytes+size > readAheadBytes)
 		r.mu.Unlock()
 		if !full {
 			return nil

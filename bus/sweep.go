@@ -103,7 +103,7 @@ func (s *sweeper) walk(ctx context.Context, most uint64) (whole bool, err error)
 
 func (s *sweeper) walkTo(ctx context.Context, final uint64) error {
 	config := jetstream.OrderedConsumerConfig{HeadersOnly: true}
-	r := s.bus.read(ctx, s.bus.names.Events, s.walked+1, config, referenceOf)
+	r := s.bus.read(ctx, s.bus.catchUp, s.bus.names.Events, s.walked+1, config, referenceOf)
 	defer r.close()
 	for s.walked < final {
 		if err := s.note(r.take(math.MaxUint64, math.MaxInt, math.MaxInt), final); err != nil {

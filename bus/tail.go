@@ -35,7 +35,7 @@ func (b *Bus) mendTails(ctx context.Context) error {
 	}
 	// The server knows the ids of what was removed, and would take what comes again
 	// under them for stored. Another one asks what is there.
-	b.conn.Close()
+	b.disconnect()
 	if err := b.server.again(); err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func TestTailSurvivesResetsAndReconnects(t *testing.T) {
 	}
 }
 
-// disturb deletes all consumers of EVENTS, or cuts the bus's connection.
+// disturb deletes all consumers of EVENTS, or cuts the bus's connections.
 func disturb(t *testing.T, b *Bus, cut bool) {
 	t.Helper()
 	if cut {
@@ -134,11 +134,14 @@ func disturb(t *testing.T, b *Bus, cut bool) {
 	}
 }
 
-// disconnect has the server cut the bus's own connection.
+// disconnect has the server cut all connections.
 func disconnect(b *Bus) {
-	id, err := b.conn.GetClientID()
-	if err == nil {
-		_ = running(b).DisconnectClientByID(id) // it may just have gone
+	all, err := running(b).Connz(nil)
+	if err != nil {
+		return
+	}
+	for _, conn := range all.Conns {
+		_ = running(b).DisconnectClientByID(conn.Cid) // it may just have gone
 	}
 }
 

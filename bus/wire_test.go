@@ -35,7 +35,7 @@ func TestListeningReadsWhatConsumingReads(t *testing.T) {
 	_, last, err := b.Bounds(ctx)
 	check(t, err)
 	read := func(server *embedded) (all []string) {
-		r := b.newReader(b.names.Events, 1, jetstream.OrderedConsumerConfig{}, func(m *stored) any {
+		r := b.newReader(b.live, b.names.Events, 1, jetstream.OrderedConsumerConfig{}, func(m *stored) any {
 			slices.SortFunc(m.header, func(a, b event.Field) int { return strings.Compare(a.Name+a.Value, b.Name+b.Value) })
 			return fmt.Sprintf("%d %v %s %q %q", m.sequence, m.time.UnixNano(), m.subject, m.header, m.data)
 		})
