@@ -39,6 +39,8 @@ var (
 	metricCatchUp        = metric{"a backlog is delivered, without other traffic", "events/s", 0}
 	metricCatchUpCPU     = metric{"a backlog, processor time with the worker's", "s per 100,000", 2}
 	metricCatchUpMemory  = metric{"a backlog, resident at most", "MiB", 0}
+	metricAdaptive       = metric{"a backlog with adaptive: true is delivered, without other traffic", "events/s", 0}
+	metricAdaptive99     = metric{"a backlog with adaptive: true: another trigger's latency from accepted to worker, p99", "ms", 2}
 	metricRetry50        = metric{"retries that are due in one second come late by, p50", "ms", 1}
 	metricRetry99        = metric{"retries that are due in one second come late by, p99", "ms", 1}
 	metricOther99        = metric{"another trigger's retries meanwhile come late by, p99", "ms", 1}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"sluice/bus"
 	"sluice/event"
@@ -30,13 +31,22 @@ type floor struct {
 	js     jetstream.JetStream
 	client *http.Client
 	target string
+	live   string        // the worker of events of another type, which nothing waits for; empty for none
+	resume chan struct{} // closed when the others may be dispatched
 }
+
+const (
+	// liveSource is where the floor stores the events of another type.
+	liveSource = "live"
+	pathResume = "/resume"
+)
 
 // runFloor runs until ctx ends, on the same embedded server as sluice.
 func runFloor(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet(roleFloor, flag.ContinueOnError)
 	dir := flags.String("dir", "", "the folder of the store")
 	target := flags.String("to", "", "the worker; empty to dispatch nothing")
+	live := flags.String("live", "", "the worker of events of another type, while those of the first wait for a POST to "+pathResume+"; empty for none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -45,7 +55,7 @@ func runFloor(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	f := &floor{
-		names: b.Names(), js: b.JetStream(), target: *target,
+		names: b.Names(), js: b.JetStream(), target: *target, live: *live, resume: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: attempts}, Timeout: 30 * time.Second},
 	}
 	err = f.run(ctx, stdout)
@@ -58,40 +68,61 @@ func runFloor(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 func (f *floor) run(ctx context.Context, stdout io.Writer) error {
-	var wait sync.WaitGroup
-	if f.target != "" {
-		messages, err := f.consume(ctx)
-		if err != nil {
-			return err
-		}
-		for range attempts {
-			wait.Go(func() { f.dispatch(ctx, messages) })
-		}
-		context.AfterFunc(ctx, messages.Stop)
+	var group errgroup.Group
+	if f.live != "" {
+		group.Go(func() error { return f.work(ctx, liveSource, f.live) })
+	} else {
+		close(f.resume)
 	}
-	err := serve(ctx, "127.0.0.1:0", http.HandlerFunc(f.accept), stdout)
-	wait.Wait()
+	if f.target != "" {
+		group.Go(func() error {
+			select {
+			case <-f.resume:
+				return f.work(ctx, sourceName, f.target)
+			case <-ctx.Done():
+				return nil
+			}
+		})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+pathResume, func(http.ResponseWriter, *http.Request) { close(f.resume) })
+	mux.HandleFunc("POST /", f.accept)
+	err := serve(ctx, "127.0.0.1:0", mux, stdout)
+	if worked := group.Wait(); err == nil {
+		err = worked
+	}
 	return err
 }
 
-func (f *floor) consume(ctx context.Context) (jetstream.MessagesContext, error) {
+// work dispatches what is stored of a source, until ctx ends.
+func (f *floor) work(ctx context.Context, source, target string) error {
 	consumer, err := f.js.CreateOrUpdateConsumer(ctx, f.names.Events, jetstream.ConsumerConfig{
-		Durable: "floor", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: maxPending,
-		FilterSubject: f.names.Prefix + ".ev.>",
+		Durable: "floor-" + source, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: maxPending,
+		FilterSubject: f.names.Prefix + ".ev.*." + source,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return consumer.Messages(jetstream.PullMaxMessages(1024))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(1024))
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, messages.Stop)
+	var wait sync.WaitGroup
+	for range attempts {
+		wait.Go(func() { f.dispatch(ctx, messages, target) })
+	}
+	wait.Wait()
+	return nil
 }
 
-func (f *floor) dispatch(ctx context.Context, messages jetstream.MessagesContext) {
+func (f *floor) dispatch(ctx context.Context, messages jetstream.MessagesContext, target string) {
 	for {
 		msg, err := messages.Next()
 		if err != nil {
 			return
 		}
-		if f.deliver(ctx, msg) == nil {
+		if f.deliver(ctx, msg, target) == nil {
 			_ = msg.Ack() // else it comes again
 		} else {
 			_ = msg.Nak()
@@ -99,8 +130,8 @@ func (f *floor) dispatch(ctx context.Context, messages jetstream.MessagesContext
 	}
 }
 
-func (f *floor) deliver(ctx context.Context, msg jetstream.Msg) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.target, bytes.NewReader(msg.Data()))
+func (f *floor) deliver(ctx context.Context, msg jetstream.Msg, target string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(msg.Data()))
 	if err != nil {
 		return err
 	}
@@ -130,7 +161,11 @@ func (f *floor) accept(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	msg := &nats.Msg{Subject: f.names.Event(0, sourceName), Data: body, Header: nats.Header{
+	source := sourceName
+	if r.Header.Get("Ce-Type") == liveType {
+		source = liveSource
+	}
+	msg := &nats.Msg{Subject: f.names.Event(0, source), Data: body, Header: nats.Header{
 		nats.MsgIdHdr:  {r.Header.Get("Ce-Id")},
 		"content-type": {r.Header.Get("Content-Type")},
 	}}

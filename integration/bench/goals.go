@@ -28,7 +28,7 @@ var goals = []goal{
 	{measures.FanOut, of(metricFanOut, metricDispatch, atLeast(1))},
 	{measures.Retries, judgeRetries},
 	{measures.Backlog, of(metricCatchUp, metricDispatch, atLeast(1))},
-	{measures.Others, of(metricBusy99, metricLive99, func(ratio float64) bool { return ratio <= 1.2 })},
+	{measures.Others, judgeOthers},
 	{measures.Start, within(metricStart, "%.3f s", 0.2)},
 	{measures.Restart, within(metricRestart, "%.3f s", 3)},
 	{measures.Idle, judgeIdle},
@@ -135,6 +135,19 @@ func judgeRetries(b *book) (string, bool) {
 		return "", false
 	}
 	return fmt.Sprintf("%.1f ms; the other's %.1f ms", late, other), late <= 50 && other <= 50
+}
+
+// judgeOthers tells besides what the trigger that has a backlog leaves of a
+// processor for the others when it is adaptive, and what the floor's leaves.
+func judgeOthers(b *book) (string, bool) {
+	figure, reached := of(metricBusy99, metricLive99, func(ratio float64) bool { return ratio <= 1.2 })(b)
+	if tamed, found := b.ours(metricAdaptive99); found && figure != "" {
+		figure += fmt.Sprintf("; %.2f ms with `adaptive: true`", tamed)
+	}
+	if l := b.line(metricBusy99); l != nil && l.Median[roleFloor] > 0 {
+		figure += fmt.Sprintf("; the floor %.2f ms", l.Median[roleFloor])
+	}
+	return figure, reached
 }
 
 func judgeIdle(b *book) (string, bool) {

@@ -28,7 +28,7 @@ func (b *bench) life(ctx context.Context, dir string) error {
 	if i, err = b.fill(ctx, i, dir, w); err != nil {
 		return err
 	}
-	i, took, err := b.restart(ctx, i, b.sluice, dir, to, syscall.SIGKILL, func() error { return nil })
+	i, took, err := b.sluice.restart(ctx, i, dir, to, syscall.SIGKILL, func() error { return nil })
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (b *bench) life(ctx context.Context, dir string) error {
 // fill stores events: nine of ten are delivered, and the rest waits.
 func (b *bench) fill(ctx context.Context, i *instance, dir string, w *workerProcess) (*instance, error) {
 	to, settled := w.url+pathWork, b.stored-b.stored/10
-	i, _, err := b.restart(ctx, i, b.sluice, dir, to, syscall.SIGTERM, func() error { return publish(ctx, dir, 0, settled) })
+	i, _, err := b.sluice.restart(ctx, i, dir, to, syscall.SIGTERM, func() error { return publish(ctx, dir, 0, settled) })
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (b *bench) fill(ctx context.Context, i *instance, dir string, w *workerProc
 	if err := i.command(ctx, "pause"); err != nil {
 		return nil, err
 	}
-	i, _, err = b.restart(ctx, i, b.sluice, dir, to, syscall.SIGTERM, func() error { return publish(ctx, dir, settled, b.stored) })
+	i, _, err = b.sluice.restart(ctx, i, dir, to, syscall.SIGTERM, func() error { return publish(ctx, dir, settled, b.stored) })
 	return i, err
 }
 

@@ -27,7 +27,8 @@ var sections = []section{
 	{name: "batches", alone: (*bench).batches},
 	{name: "triggers", alone: (*bench).manyTriggers},
 	{name: "fanout", alone: (*bench).fanOut, once: true},
-	{name: "backlog", alone: (*bench).backlog, once: true},
+	{name: "backlog", each: (*bench).backlog, once: true},
+	{name: "adaptive", alone: (*bench).adaptive, once: true},
 	{name: "retries", alone: (*bench).retries, once: true},
 	{name: "life", alone: (*bench).life, once: true},
 	{name: "letters", alone: (*bench).letters, once: true},
@@ -150,7 +151,7 @@ func (b *bench) readyPair(ctx context.Context, s theSluice, dir, path string) (*
 
 // restart ends a sluice with a signal, lets something be done meanwhile, starts
 // it again with the same worker, and returns how long it took to be ready.
-func (b *bench) restart(ctx context.Context, i *instance, s theSluice, dir, to string, signal syscall.Signal, meanwhile func() error) (*instance, time.Duration, error) {
+func (s theSluice) restart(ctx context.Context, i *instance, dir, to string, signal syscall.Signal, meanwhile func() error) (*instance, time.Duration, error) {
 	if err := i.stop(signal); err != nil {
 		return nil, 0, err
 	}

@@ -32,6 +32,8 @@ type theSluice struct {
 	// more are the rest of its file, below the bus and the listeners, when it
 	// dispatches to a URL. Without it there is one trigger.
 	more func(to string) string
+	// flow are more keys of the trigger that has a backlog.
+	flow string
 	// memory is what Go's runtime is to keep within, in bytes; 0 for no limit.
 	memory int64
 }

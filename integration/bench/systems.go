@@ -73,11 +73,12 @@ func (theFloor) backlog(ctx context.Context, dir string, events int) error {
 }
 
 func (f theFloor) start(ctx context.Context, dir, to string) (*instance, error) {
-	args := []string{roleFloor, "-dir", dir}
-	if to != "" {
-		args = append(args, "-to", to)
-	}
-	p, err := spawn(ctx, dir, roleFloor, f.self, args...)
+	return f.run(ctx, dir, "-to", to)
+}
+
+// run starts it on a folder.
+func (f theFloor) run(ctx context.Context, dir string, more ...string) (*instance, error) {
+	p, err := spawn(ctx, dir, roleFloor, f.self, append([]string{roleFloor, "-dir", dir}, more...)...)
 	if err != nil {
 		return nil, err
 	}
