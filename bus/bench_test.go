@@ -80,7 +80,11 @@ func BenchmarkPublishAt(b *testing.B) {
 // filled returns a bus that holds at least n events.
 func filled(b *testing.B, n int) *Bus {
 	b.Helper()
-	o := small(b)
+	return filledOf(b, small(b), n)
+}
+
+func filledOf(b *testing.B, o Options, n int) *Bus {
+	b.Helper()
 	o.MaxBytes = 4 << 30
 	bus := open(b, o)
 	for i := range n/1000 + 1 {
@@ -129,7 +133,13 @@ func BenchmarkRange(b *testing.B) {
 // BenchmarkTailWhileOthersCatchUp takes from a publish until Tail gives the event,
 // while somebody reads the whole log again and again.
 func BenchmarkTailWhileOthersCatchUp(b *testing.B) {
-	bus := filled(b, 100_000)
+	b.Run("embedded", func(b *testing.B) { tailWhileOthersCatchUp(b, small(b)) })
+	b.Run("server", func(b *testing.B) { tailWhileOthersCatchUp(b, far(serve(b, nil))) })
+}
+
+func tailWhileOthersCatchUp(b *testing.B, o Options) {
+	b.Helper()
+	bus := filledOf(b, o, 100_000)
 	_, stored, err := bus.Bounds(b.Context())
 	check(b, err)
 	ctx, cancel := context.WithCancel(b.Context())

@@ -25,21 +25,21 @@ import (
 )
 
 // serve runs a server as somebody else would, on a port.
-func serve(t *testing.T, change func(*server.Options)) string {
-	t.Helper()
+func serve(tb testing.TB, change func(*server.Options)) string {
+	tb.Helper()
 	o := &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
+		JetStream: true, StoreDir: tb.TempDir(), SyncAlways: true,
 	}
 	if change != nil {
 		change(o)
 	}
 	s, err := server.NewServer(o)
-	check(t, err)
+	check(tb, err)
 	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	tb.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server is not ready")
+		tb.Fatal("the server is not ready")
 	}
 	return s.ClientURL()
 }
