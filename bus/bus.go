@@ -227,8 +227,12 @@ func (b *Bus) open(ctx context.Context) error {
 // settleFolders has everything in its place in the folder of the embedded server,
 // before anything is stored, and looks after the server from then on.
 func (b *Bus) settleFolders(ctx context.Context) error {
+	server, err := b.server.current()
+	if err != nil {
+		return err
+	}
+	b.server.settle(server)
 	b.server.keep(ctx)
-	b.server.staging.place()
 	b.blocks = map[string]*blocks{}
 	for _, stream := range b.streams() {
 		b.blocks[stream] = newBlocks(b.options.Dir, stream)

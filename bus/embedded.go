@@ -34,6 +34,7 @@ const (
 type embedded struct {
 	options Options
 	log     *slog.Logger
+	names   Names
 	lock    *folderLock
 	staging *staging
 	alarm   chan struct{} // a token when the server has said that something is wrong
@@ -57,7 +58,7 @@ func startEmbedded(o Options, names Names) (*embedded, error) {
 		return nil, err
 	}
 	e := &embedded{
-		options: o, log: o.Logger, lock: lock, staging: newStaging(o, names),
+		options: o, log: o.Logger, names: names, lock: lock, staging: newStaging(o, names),
 		alarm: make(chan struct{}, 1),
 	}
 	if err := e.start(); err != nil {
@@ -92,7 +93,7 @@ func (e *embedded) start() error {
 		s, err = startServer(e.options, serverLog{e.log, e.alarm})
 	}
 	if err == nil {
-		e.staging.place()
+		e.settle(s)
 	}
 	if err == nil && e.options.Listen != "" {
 		e.options.Listen = s.Addr().String() // the next one is to be found there too
@@ -101,6 +102,15 @@ func (e *embedded) start() error {
 	defer e.mu.Unlock()
 	e.server, e.problem = s, err
 	return err
+}
+
+// settle has the streams of a server stored as they should be, as far as they
+// exist. It is to be called before anything is published.
+func (e *embedded) settle(s *server.Server) {
+	e.staging.place()
+	if err := forgetBlocks(s, cacheFor, e.names.Events, e.names.Objects); err != nil {
+		e.log.Info("more of the log is kept in memory than need be", slog.Any("error", err))
+	}
 }
 
 // current returns the server, or why there is none at the moment.

@@ -83,8 +83,7 @@ func whole(t *testing.T, worker *harness.Worker, path string, sums map[string]st
 
 // TestLargeEventsInLittleMemory sends a hundred events of 16 MiB, four at a
 // time, to two triggers, one of which is far slower: all arrive whole, and the
-// memory of the process is printed, and bounded. GOMEMLIMIT keeps Go's collector
-// from leaving bodies that nobody holds any more; it cannot take away held ones.
+// memory of the process is printed, and bounded.
 func TestLargeEventsInLittleMemory(t *testing.T) {
 	worker := harness.NewWorker(t, func(r *http.Request, receipt harness.Receipt) int {
 		if receipt.Path == "/slow" {
@@ -94,7 +93,6 @@ func TestLargeEventsInLittleMemory(t *testing.T) {
 	})
 	s := forLarge(t, trigger("fast", worker.URL("/fast"), "concurrency: 20")+
 		fmt.Sprintf("  slow: {on: in, to: {http: {url: %q}}, concurrency: 20}\n", worker.URL("/slow")))
-	t.Setenv("GOMEMLIMIT", "400MiB")
 	s.Up()
 	idle := s.Memory()
 	const events, size, senders = 100, 16 * mib, 4
