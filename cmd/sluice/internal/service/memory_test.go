@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -11,11 +12,40 @@ import (
 )
 
 func TestPercentFor(t *testing.T) {
-	for live, want := range map[uint64]int{0: 200, 64 << 20: 200, 64<<20 + 1: 100, 1 << 40: 100} {
-		if got := percentFor(live); got != want {
-			t.Errorf("%d bytes in use: %d, want %d", live, got, want)
+	const mib = 1 << 20
+	for _, c := range []struct {
+		live, scanned uint64
+		want          int
+	}{
+		{0, 0, 200},
+		{32 * mib, 32 * mib, 200},           // a small heap
+		{64 * mib, 64 * mib, 100},           // 64 MiB
+		{128 * mib, 128 * mib, 100},         // as usual
+		{128 * mib, 64 * mib, 100},          // as often as one of 64 MiB that is small
+		{256 * mib, 64 * mib, 50},           // the rest costs nothing
+		{256 * mib, 1 * mib, 25},            // 64 MiB
+		{1 << 40, 1 * mib, 1},               // never without a pause
+		{1 << 40, 1 << 40, usualPercent},    // as usual
+		{64*mib - 1, 0, usualPercent},       // 64 MiB
+		{33 * mib, 33 * mib, 64 * 100 / 33}, // 64 MiB
+	} {
+		if got := percentFor(c.live, c.scanned); got != c.want {
+			t.Errorf("%d bytes in use, and %d looked through: %d, want %d", c.live, c.scanned, got, c.want)
 		}
 	}
+}
+
+// TestCollectionsAreTold shows that each collection is told of, so that a heap
+// which grows fast is followed, and none once the service has stopped.
+func TestCollectionsAreTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	collected := make(chan struct{}, 1)
+	tellCollections(ctx, collected)
+	for range 3 {
+		runtime.GC()
+		<-collected
+	}
+	cancel()
 }
 
 // TestRest shows when memory is given back: at the first quiet look after a load,
