@@ -53,6 +53,7 @@ func keepMemory(ctx context.Context) error {
 		case <-ticker.C:
 			if r.look(readAllocated()) {
 				debug.FreeOSMemory()
+				dropCode()
 				r.last = readAllocated()
 				r.tidied = r.last
 			}
@@ -89,14 +90,14 @@ type rest struct {
 }
 
 // look takes how many bytes were allocated since the start, and tells whether to
-// give memory back.
+// give memory back: what the start has used, and later what a load has.
 func (r *rest) look(allocated uint64) bool {
 	if r.quiet++; allocated-r.last > quietBytes {
 		r.quiet = 0
 	}
 	r.last = allocated
 	switch {
-	case r.quiet == 1 && allocated-r.tidied > tidyBytes:
+	case r.quiet == 1 && (r.tidied == 0 || allocated-r.tidied > tidyBytes):
 		r.later = true
 		return true
 	case r.quiet == laterLooks && r.later:
