@@ -3,8 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 )
@@ -19,7 +22,8 @@ func main() {
 	}
 }
 
-// serve answers one invocation with its payload.
+// serve answers one invocation with its payload. It reads all of that first, so
+// that both requests go over one connection.
 func serve(ctx context.Context, base string) error {
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"next", http.NoBody)
 	if err != nil {
@@ -29,15 +33,18 @@ func serve(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = next.Body.Close() }()
-	answer, err := http.NewRequestWithContext(ctx, http.MethodPost, base+next.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", next.Body)
+	payload, err := io.ReadAll(next.Body)
+	if err := errors.Join(err, next.Body.Close()); err != nil {
+		return err
+	}
+	answer, err := http.NewRequestWithContext(ctx, http.MethodPost, base+next.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", bytes.NewReader(payload))
 	if err != nil {
 		return err
 	}
-	answer.ContentLength = next.ContentLength
 	done, err := http.DefaultClient.Do(answer)
 	if err != nil {
 		return err
 	}
-	return done.Body.Close()
+	_, err = io.Copy(io.Discard, done.Body)
+	return errors.Join(err, done.Body.Close())
 }
