@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -236,6 +237,10 @@ func TestDecodeHeaderRefuses(t *testing.T) {
 	e := sample()
 	e.Extensions = map[string]any{"n": int32(5), "b": true}
 	base := EncodeHeader(&e)
+	many := map[string][]string{}
+	for n := range 5000 {
+		many["ce-x"+strconv.Itoa(n)] = []string{"v"}
+	}
 	cases := []struct {
 		name   string
 		change map[string][]string
@@ -251,6 +256,7 @@ func TestDecodeHeaderRefuses(t *testing.T) {
 		{"escape", map[string][]string{"ce-id": {"%"}}, `ce-id: "%": the percent sign at byte 0 begins no escape: write %25 for the sign itself`},
 		{"time", map[string][]string{"ce-time": {"x"}}, `time: "x" is not an RFC 3339 time: write one such as 2026-01-31T15:04:05Z`},
 		{"name", map[string][]string{"ce-A": {"x"}}, `"A": attribute names are made of lower-case letters and digits`},
+		{"many", many, "headers: there are 5011 of them, and of what sluice has stored at most 4096"},
 		{"types: name", map[string][]string{HeaderTypes: {"z=int"}}, `Sluice-Types: "z=int" names no extension of the event`},
 		{"types: empty", map[string][]string{HeaderTypes: {""}}, `Sluice-Types: "" names no extension of the event`},
 		{"types: kind", map[string][]string{HeaderTypes: {"n=float"}}, `n: "5" is no "float"`},

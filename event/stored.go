@@ -112,11 +112,18 @@ func DecodeHeader(header map[string][]string, data []byte) (*Event, error) {
 	return e, nil
 }
 
+// maxFields is more than an event has whose attributes take MaxAttributes. What
+// others have stored is refused with more: to compare them all takes seconds.
+const maxFields = 4096
+
 // Decode is DecodeHeader into an event without attributes, which is of no use
 // after an error.
 func (f Fields) Decode(e *Event, data []byte) error {
 	if err := f.checkFormat(); err != nil {
 		return err
+	}
+	if len(f) > maxFields {
+		return invalid("headers", "there are %d of them, and of what sluice has stored at most %d", len(f), maxFields)
 	}
 	if len(data) > 0 {
 		e.Data = data
