@@ -161,7 +161,7 @@ func (r *reader) drop(ctx context.Context, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if info := consumer.CachedInfo(); info != nil {
-		_ = r.lane.js.DeleteConsumer(ctx, r.stream, info.Name) // else the server does, in a minute
+		_ = r.lane.js.DeleteConsumer(ctx, r.stream, info.Name) // else the server does, after a while
 	}
 }
 
