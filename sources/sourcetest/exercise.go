@@ -253,9 +253,7 @@ func failingPublish(t *testing.T, u Upstream) {
 	stop := Run(t, u.Source(t), out)
 	sent := sending(t, u, 5)
 	out.WaitFailed(t, 2)
-	if u.Acked != nil && u.Acked() != 0 {
-		t.Errorf("%d things acknowledged upstream while publish fails", u.Acked())
-	}
+	awaitAcked(t, u, 0) // what was acknowledged stays so; what is being sent or given back may not be counted yet
 	out.FailWith(nil)
 	sent()
 	wantEvents(t, out, 5)
