@@ -31,7 +31,8 @@ type Status struct {
 	// Lag is how many positions of the log it has not been offered yet.
 	Lag uint64
 	// Waiting deliveries wait for a retry or a letter, Running ones are under
-	// way, Buffered ones are in memory and not attempted yet.
+	// way, Buffered ones are in memory alone: not attempted yet, or about to be
+	// attempted again.
 	Waiting, Running, Buffered int
 	// The counts are of its whole life: matched = delivered + dead + discarded +
 	// waiting. Deliveries that run or are buffered count when they are written

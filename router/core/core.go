@@ -301,7 +301,8 @@ type Standing struct {
 	Matched    uint64
 	Unbalanced int64
 	// Waiting deliveries are in the ledger, Running ones under way, Buffered ones
-	// in memory alone and not attempted yet.
+	// in memory alone: not attempted yet, or their retry or letter is not written
+	// down yet.
 	Waiting, Running, Buffered int
 	// Oldest is the lowest unsettled sequence in memory or in the ledger, or 0.
 	Oldest uint64
@@ -314,7 +315,7 @@ func (c *Core) Standings() []Standing {
 	all := make([]Standing, 0, len(c.order))
 	oldest, fresh, off := map[*trigger]uint64{}, map[*trigger]int{}, c.state.Unbalanced()
 	for key, d := range c.live {
-		if d.pending() && c.state.Waiting[key] == nil {
+		if d.phase != settled && !d.underWay() && c.state.Waiting[key] == nil {
 			fresh[d.t]++
 		}
 		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {

@@ -564,3 +564,18 @@ func TestAnIdleCrowdLeavesRoom(t *testing.T) {
 		t.Errorf("more than an eighth is held: %+v", s)
 	}
 }
+
+// TestWhatFailedAMomentAgoCounts: a delivery whose retry or letter is not written
+// down yet is not over.
+func TestWhatFailedAMomentAgoCounts(t *testing.T) {
+	for _, class := range []core.Class{core.Failed, core.Refused} {
+		r := newHand(t, fresh(), 0, core.Options{})
+		r.step(core.Configure{Version: 1, Triggers: triggers(1, policy)})
+		r.pass(time.Second)
+		r.match(entry(1, 100, 1), entry(2, 100, 1))
+		r.finishAll(class)
+		if s := r.core.Standings()[0]; s.Running+s.Waiting+s.Buffered != 2 {
+			t.Errorf("after an attempt of the class %v the trigger stands at %+v", class, s)
+		}
+	}
+}

@@ -20,8 +20,7 @@ func (d *delivery) press() {
 	if l == nil {
 		return
 	}
-	first := l.first().phase
-	pressed := len(l.all) > 1 && (first == starting || first == running)
+	pressed := len(l.all) > 1 && l.first().underWay()
 	switch {
 	case pressed == l.pressed:
 		return

@@ -48,7 +48,7 @@ func (n *count) add(d *delivery) {
 		}
 		return 0
 	}
-	n.running += one(d.phase == starting || d.phase == running)
+	n.running += one(d.underWay())
 	n.held += one(d.holds) * d.size
 	n.delayed += one(d.delayed)
 	n.parked += one(d.phase == parked && d.holds)
@@ -157,7 +157,7 @@ func (t *trigger) checkLanes(places map[*delivery]int) error {
 		if len(l.all) == 0 {
 			return fmt.Errorf("the lane %s is empty", key)
 		}
-		if len(l.all) > 1 && (l.first().phase == starting || l.first().phase == running) {
+		if len(l.all) > 1 && l.first().underWay() {
 			pressed++
 		}
 		for i, d := range l.all {
@@ -175,4 +175,14 @@ func (t *trigger) checkLanes(places map[*delivery]int) error {
 		return fmt.Errorf("%d lanes are pressed, and %d counted", pressed, t.pressed)
 	}
 	return nil
+}
+
+// pending tells whether d waits for its start.
+func (d *delivery) pending() bool {
+	switch d.phase {
+	case buffered, ready, loaded, parked:
+		return true
+	case starting, running, waiting, dying, settled:
+	}
+	return false
 }

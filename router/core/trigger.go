@@ -108,15 +108,8 @@ const (
 	settled
 )
 
-// pending tells whether d waits for its start.
-func (d *delivery) pending() bool {
-	switch d.phase {
-	case buffered, ready, loaded, parked:
-		return true
-	case starting, running, waiting, dying, settled:
-	}
-	return false
-}
+// underWay tells whether an attempt of d is, or is about to be.
+func (d *delivery) underWay() bool { return d.phase == starting || d.phase == running }
 
 // standsStill tells whether no attempt of t may start.
 func (t *trigger) standsStill() bool {

@@ -47,8 +47,9 @@ type Trigger struct {
 	// Paused says since when and why the state is paused; absent when it is not,
 	// or when that is not known.
 	Paused *Paused `json:"paused,omitempty"`
-	// Waiting deliveries wait for a retry, Running are under way, Buffered are
-	// read and wait for their first attempt.
+	// Waiting deliveries wait for a retry or a letter, Running are under way,
+	// Buffered are in memory alone: they wait for their first attempt, or failed a
+	// moment ago.
 	Waiting  int `json:"waiting"`
 	Running  int `json:"running"`
 	Buffered int `json:"buffered"`
