@@ -169,11 +169,14 @@ func TestSnapshotUnderWritesAndKills(t *testing.T) {
 	out := sourcetest.NewOut()
 	interrupted := 0
 	for round := range rounds {
-		h, stop := run(t, server, database, out, configure)
-		before := len(out.Events())
-		out.Wait(t, before+1)
-		<-time.After(time.Duration(rand.IntN(40*(round+1))) * time.Millisecond) // a random moment
-		unblock := out.Block()                                                  // as a kill would leave it
+		blocked := make(chan func(), 1)
+		h, stop := run(t, server, database, &blocking{Out: out, left: 1 + rand.IntN(rows/2*(round+1)), blocked: blocked}, configure)
+		var unblock func()
+		select {
+		case unblock = <-blocked: // as a kill would leave it
+		case <-time.After(sourcetest.Patience):
+			t.Fatal("it has stopped to publish")
+		}
 		if round%3 == 1 {
 			out.LoseAnswers(1, event.ErrUnavailable)
 			unblock()
@@ -202,6 +205,23 @@ func TestSnapshotUnderWritesAndKills(t *testing.T) {
 	if interrupted == 0 {
 		t.Error("the snapshot was never interrupted")
 	}
+}
+
+// A blocking Out is blocked after so many events.
+type blocking struct {
+	*sourcetest.Out
+
+	left    int
+	blocked chan func() // with what unblocks it
+}
+
+func (b *blocking) PublishAt(ctx context.Context, shard string, data []byte, events ...event.Event) error {
+	if b.left <= 0 && b.blocked != nil {
+		b.blocked <- b.Block()
+		b.blocked = nil
+	}
+	b.left -= len(events)
+	return b.Out.PublishAt(ctx, shard, data, events...)
 }
 
 // compare has the tables beside what events tell of them.
