@@ -77,9 +77,9 @@ func TestAdaptiveCountsBatches(t *testing.T) {
 	r := f.start(trigger)
 	for n := range 30 {
 		f.publish("s", n, n+1)
-		eventually(t, "all have started", func() bool {
+		eventually(t, "all have come", func() bool {
 			all, err := r.Triggers(t.Context())
-			return err == nil && len(all) == 1 && all[0].Running == n+1
+			return err == nil && len(all) == 1 && all[0].Running+all[0].Buffered == n+1
 		})
 	}
 	eventually(t, "requests", func() bool { attempts, _ := b.count(); return attempts >= 10 })
@@ -194,7 +194,7 @@ func TestWhatIsGatheredGoesWhenItMust(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return all[0].Running == 5
+			return len(all[0].Holds) == 1 && all[0].Holds[0].Reason == string(core.HeldByBatch) && all[0].Holds[0].Deliveries == 5
 		})
 	}
 	for name, act := range map[string]func(*running) error{
@@ -253,6 +253,51 @@ func TestWhatIsGatheredGoesWhenItMust(t *testing.T) {
 		}
 		r.conserved(t)
 	})
+}
+
+// TestWhatWaitsForABatchIsShown: as waiting and not as running, and what for. What
+// is under way is running, and neither is counted twice when it takes so long that
+// the ledger lists it.
+func TestWhatWaitsForABatchIsShown(t *testing.T) {
+	f := newFixture(t)
+	b := &batcher{hold: make(chan struct{})}
+	tr := batchTrigger(b, 10, never)
+	tr.Concurrency = 1
+	r := f.startWith(router.Options{Triggers: []router.Trigger{tr}, Core: core.Options{ListAfter: 20 * time.Millisecond}})
+	shows := func(what string, running, waiting int, reason core.HoldReason) router.Status {
+		t.Helper()
+		var s router.Status
+		eventually(t, what, func() bool {
+			all, err := r.Triggers(t.Context())
+			if err != nil || len(all) != 1 {
+				return false
+			}
+			s = all[0]
+			return s.Running == running && s.Waiting+s.Buffered == waiting && len(s.Holds) == 1 && s.Holds[0].Reason == string(reason)
+		})
+		if s.Matched != uint64(running+waiting) || s.Holds[0].Deliveries != waiting {
+			t.Errorf("%s: %+v", what, s)
+		}
+		return s
+	}
+	f.publish("s", 0, 4)
+	if s := shows("gathered", 0, 4, core.HeldByBatch); time.Until(s.Holds[0].Until) > never {
+		t.Errorf("the batch goes at %v", s.Holds[0].Until)
+	}
+	f.publish("s", 4, 13)
+	shows("one batch, and what waits for it to end", 10, 3, core.HeldByConcurrency)
+	eventually(t, "listed", func() bool {
+		a, err := r.Audit(t.Context())
+		return err == nil && a.Triggers[0].Waiting == 13
+	})
+	if s := shows("the same", 10, 3, core.HeldByConcurrency); s.Holds[0].Limit != 1 {
+		t.Errorf("%+v", s.Holds)
+	}
+	close(b.hold)
+	f.publish("s", 13, 20)
+	if a := r.conserved(t); a.Triggers[0].Delivered != 20 {
+		t.Errorf("%+v", a.Triggers[0])
+	}
 }
 
 // TestConcurrencyOfBatches: so many at once, and no more, while thousands wait.

@@ -126,7 +126,7 @@ func (u *run) loop(ctx context.Context) error {
 		case <-wakes.timer.C:
 			wakes.at = time.Time{}
 		case query := <-u.queries:
-			query(u.core)
+			query(u)
 			continue
 		case <-draining:
 			draining, deadline = nil, time.After(u.options.Drain)

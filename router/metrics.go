@@ -123,7 +123,7 @@ type standings struct{ router *Router }
 
 var (
 	waitingDesc = prometheus.NewDesc("sluice_deliveries_waiting", "Deliveries that wait for a retry or a letter.", []string{"trigger"}, nil)
-	runningDesc = prometheus.NewDesc("sluice_attempts_running", "Attempts under way.", []string{"trigger"}, nil)
+	runningDesc = prometheus.NewDesc("sluice_attempts_running", "Deliveries that are being attempted.", []string{"trigger"}, nil)
 	lagDesc     = prometheus.NewDesc("sluice_trigger_lag_events", "Positions of the log between a trigger that is behind and the end.", []string{"trigger"}, nil)
 	pausedDesc  = prometheus.NewDesc("sluice_trigger_paused", "1 when the trigger is paused, with the reason: command, or gone when its sink has said that nobody is there.", []string{"trigger", "reason"}, nil)
 	heldDesc    = prometheus.NewDesc("sluice_trigger_held", "Deliveries that are in memory and not attempted now, by what holds them back; there is none of a reason that holds none.", []string{"trigger", "reason"}, nil)
@@ -161,7 +161,7 @@ func (s *standings) Collect(to chan<- prometheus.Metric) {
 		for _, h := range t.Holds {
 			gauge(heldDesc, float64(h.Deliveries), h.Reason)
 		}
-		for state, n := range map[string]uint64{"matched": t.Matched, "delivered": t.Delivered, "dead": t.Dead, "discarded": t.Discarded} {
+		for state, n := range map[string]uint64{"matched": t.recorded, "delivered": t.Delivered, "dead": t.Dead, "discarded": t.Discarded} {
 			to <- prometheus.MustNewConstMetric(totalDesc, prometheus.CounterValue, float64(n), t.Name, state)
 		}
 	}

@@ -100,7 +100,7 @@ type Router struct {
 	logger     *slog.Logger
 	codec      *ledger.Codec
 	inbox      *mailbox[core.Input]
-	queries    chan func(*core.Core)
+	queries    chan func(*run)
 	started    chan struct{}
 	ended      chan struct{}
 	upcoming   atomic.Pointer[upcoming]
@@ -130,7 +130,7 @@ func New(options Options) (*Router, error) {
 	}
 	r := &Router{
 		options: options, logger: options.Logger, codec: codec, inbox: newMailbox[core.Input](),
-		queries: make(chan func(*core.Core)), started: make(chan struct{}), ended: make(chan struct{}),
+		queries: make(chan func(*run)), started: make(chan struct{}), ended: make(chan struct{}),
 		observed: map[ledger.Key]about{},
 	}
 	r.health.set("router", errStarting)
@@ -221,9 +221,14 @@ var errStopped = fmt.Errorf("the router has stopped: %w", event.ErrUnavailable)
 
 // ask runs a function beside the core, between two of its steps.
 func (r *Router) ask(ctx context.Context, fn func(*core.Core)) error {
+	return r.askRun(ctx, func(u *run) { fn(u.core) })
+}
+
+// askRun runs a function beside the loop, between two of its steps.
+func (r *Router) askRun(ctx context.Context, fn func(*run)) error {
 	done := make(chan struct{})
 	select {
-	case r.queries <- func(c *core.Core) { fn(c); close(done) }:
+	case r.queries <- func(u *run) { fn(u); close(done) }:
 		<-done
 		return nil
 	case <-r.ended:

@@ -30,19 +30,22 @@ type Status struct {
 	Pause ledger.Pause
 	// Lag is how many positions of the log it has not been offered yet.
 	Lag uint64
-	// Waiting deliveries wait for a retry or a letter, Running ones are under
-	// way, Buffered ones are in memory alone: not attempted yet, or about to be
-	// attempted again.
+	// Waiting deliveries wait for a retry or a letter, Running ones are being
+	// attempted, Buffered ones are in memory: not attempted yet, about to be
+	// attempted again, or gathered for a batch.
 	Waiting, Running, Buffered int
 	// The counts are of its whole life: matched = delivered + dead + discarded +
-	// waiting. Deliveries that run or are buffered count when they are written
-	// down.
+	// waiting + running + buffered. What has ended counts when that is written down.
 	Matched, Delivered, Dead, Discarded uint64
 	// OldestWaiting is when the oldest event was accepted that is not settled;
 	// zero when there is none.
 	OldestWaiting time.Time
 	// Holds say what keeps its deliveries from being attempted now.
 	Holds []Hold
+
+	// recorded is how many have matched as far as that is written down: a number
+	// that a kill does not make smaller.
+	recorded uint64
 }
 
 // Triggers returns how the triggers stand.
@@ -59,7 +62,13 @@ func (r *Router) Triggers(ctx context.Context) ([]Status, error) {
 // unsettled sequence of each if somebody asks.
 func (r *Router) standing(ctx context.Context, oldest *[]uint64) ([]Status, error) {
 	var standings []core.Standing
-	if err := r.ask(ctx, func(c *core.Core) { standings = c.Standings() }); err != nil {
+	waiting := map[uint32]inBatches{}
+	if err := r.askRun(ctx, func(u *run) {
+		standings = u.core.Standings()
+		for id := range u.gathering {
+			waiting[id] = u.gatheredOf(id, u.configured.Load().triggers[id])
+		}
+	}); err != nil {
 		return nil, err
 	}
 	_, last, err := r.options.Log.Bounds(ctx)
@@ -73,9 +82,11 @@ func (r *Router) standing(ctx context.Context, oldest *[]uint64) ([]Status, erro
 		if s.Gate.Name == unroutable && s.Totals == (ledger.Totals{}) && s.Waiting == 0 {
 			continue
 		}
-		st := status(s, last)
+		st, batch := status(s, last), waiting[s.ID]
+		st.Running -= batch.deliveries
+		st.Buffered += batch.deliveries
 		if configured != nil {
-			st.Holds = holdsOf(s.Holds, configured.triggers[s.ID])
+			st.Holds = holdsOf(join(s.Holds, batch.holds), configured.triggers[s.ID])
 		}
 		all = append(all, st)
 		if oldest != nil {
@@ -88,8 +99,8 @@ func (r *Router) standing(ctx context.Context, oldest *[]uint64) ([]Status, erro
 func status(s *core.Standing, last uint64) Status {
 	st := Status{
 		Name: s.Gate.Name, State: StateRunning, Start: s.Gate.Start, Cursor: s.Passed, Behind: s.Gate.Behind, Pause: s.Pause,
-		Waiting: s.Waiting, Running: s.Running, Buffered: s.Buffered,
-		Matched: s.Matched, Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
+		Waiting: s.Waiting - s.Listed, Running: s.Running, Buffered: s.Buffered, recorded: s.Matched,
+		Matched: s.Matched + uint64(s.Running-s.Listed+s.Buffered), Delivered: s.Totals.Done, Dead: s.Totals.Dead, Discarded: s.Totals.Discarded,
 	}
 	st.Lag = max(last, s.Read) - s.Read
 	if s.Gate.Behind && st.Lag > 0 {

@@ -41,7 +41,9 @@ func holdText(h *admin.Hold, now time.Time) string {
 		}
 		return fmt.Sprintf("breaker open: too many attempts failed%s; %s", in(", one delivery is tried ", h, now), waits(h))
 	case core.HeldByOrder:
-		return fmt.Sprintf("order: %s for an earlier one of %s", waits(&admin.Hold{Deliveries: h.Deliveries}), either(h.Keys, "its key", "their %s keys"))
+		return fmt.Sprintf("order: %s for an earlier one of %s%s", waits(&admin.Hold{Deliveries: h.Deliveries}), keysOf(h), awaited(h))
+	case core.HeldByBatch:
+		return fmt.Sprintf("batch: %s for others to fill it%s", waits(&admin.Hold{Deliveries: h.Deliveries}), in(", the next goes ", h, now))
 	case core.HeldByBuffer:
 		return fmt.Sprintf("buffer: %s of %s in memory; the rest waits in the log until half of that is free", count(h.Deliveries), count(h.Limit))
 	case core.HeldByWaiting:
@@ -59,6 +61,30 @@ func waits(h *admin.Hold) string {
 		text += either(h.Keys, ", of 1 key", ", of %s keys")
 	}
 	return text
+}
+
+// keysOf says of which keys the deliveries are.
+func keysOf(h *admin.Hold) string {
+	switch {
+	case h.Keys > 1:
+		return fmt.Sprintf("their %s keys", count(h.Keys))
+	case h.Deliveries > 1:
+		return "their key"
+	default:
+		return "its key"
+	}
+}
+
+// awaited names the first event that others wait for.
+func awaited(h *admin.Hold) string {
+	switch {
+	case h.Event == 0:
+		return ""
+	case h.Keys == 1:
+		return fmt.Sprintf(": event %d", h.Event)
+	default:
+		return fmt.Sprintf(": the first is event %d", h.Event)
+	}
 }
 
 func either(n int, one, many string) string {

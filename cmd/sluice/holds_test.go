@@ -21,8 +21,10 @@ func TestHoldsAreSaidInWords(t *testing.T) {
 			{Reason: "debounce", Deliveries: 3, Keys: 2, Until: now.Add(4210 * time.Millisecond)},
 			{Reason: "breaker", Deliveries: 1200, Until: now.Add(12 * time.Second)},
 			{Reason: "breaker", Deliveries: 2},
-			{Reason: "order", Deliveries: 410, Keys: 3},
+			{Reason: "order", Deliveries: 410, Keys: 3, Event: 17},
+			{Reason: "order", Deliveries: 7, Keys: 1, Event: 4},
 			{Reason: "order", Deliveries: 1, Keys: 1},
+			{Reason: "batch", Deliveries: 50, Until: now.Add(2100 * time.Millisecond)},
 			{Reason: "buffer", Deliveries: 1024, Limit: 1024},
 			{Reason: "waiting", Deliveries: 10000, Limit: 10000},
 			{Reason: "ledger", Deliveries: 9},
@@ -41,8 +43,10 @@ bill is held back:
     debounce: 3 wait for others to come, the next go in 4.2s
     breaker open: too many attempts failed, one delivery is tried in 12s; 1,200 wait
     breaker open: one delivery is tried, to see whether the sink works again; 2 wait
-    order: 410 wait for an earlier one of their 3 keys
+    order: 410 wait for an earlier one of their 3 keys: the first is event 17
+    order: 7 wait for an earlier one of their key: event 4
     order: 1 waits for an earlier one of its key
+    batch: 50 wait for others to fill it, the next goes in 2.1s
     buffer: 1,024 of 1,024 in memory; the rest waits in the log until half of that is free
     waiting: 10,000 wait for a retry or a letter, as many as may be; the rest waits in the log
     ledger: outcomes wait to be written; 9 wait

@@ -300,10 +300,10 @@ type Standing struct {
 	// was matched and that differ, which is 0 unless there is a defect.
 	Matched    uint64
 	Unbalanced int64
-	// Waiting deliveries are in the ledger, Running ones under way, Buffered ones
-	// in memory alone: not attempted yet, or their retry or letter is not written
-	// down yet.
-	Waiting, Running, Buffered int
+	// Waiting deliveries are in the ledger, Running ones have started, Listed ones
+	// are both. Buffered ones are in memory alone: not attempted yet, or their
+	// retry or letter is not written down yet.
+	Waiting, Running, Listed, Buffered int
 	// Oldest is the lowest unsettled sequence in memory or in the ledger, or 0.
 	Oldest uint64
 	// Holds say what keeps its deliveries from starting.
@@ -313,9 +313,12 @@ type Standing struct {
 // Standings returns how the triggers stand, by number.
 func (c *Core) Standings() []Standing {
 	all := make([]Standing, 0, len(c.order))
-	oldest, fresh, off := map[*trigger]uint64{}, map[*trigger]int{}, c.state.Unbalanced()
+	oldest, fresh, listed, off := map[*trigger]uint64{}, map[*trigger]int{}, map[*trigger]int{}, c.state.Unbalanced()
 	for key, d := range c.live {
-		if d.phase != settled && !d.underWay() && c.state.Waiting[key] == nil {
+		switch recorded := c.state.Waiting[key] != nil; {
+		case recorded && d.underWay():
+			listed[d.t]++
+		case !recorded && !d.underWay() && d.phase != settled:
 			fresh[d.t]++
 		}
 		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {
@@ -325,7 +328,7 @@ func (c *Core) Standings() []Standing {
 	for _, t := range c.order {
 		s := Standing{
 			ID: t.id, Gate: t.gate, Pause: t.pause, Configured: t.configured, Read: c.tail,
-			Running: t.running, Buffered: fresh[t], Oldest: oldest[t],
+			Running: t.running, Listed: listed[t], Buffered: fresh[t], Oldest: oldest[t],
 			Holds: c.holds(t),
 		}
 		if t.gate.Behind && !t.live {

@@ -75,6 +75,8 @@ type Hold struct {
 	Until int64
 	// Limit is the bound that holds, of concurrency.
 	Limit int
+	// Event is the lowest sequence that others wait for, of order.
+	Event uint64
 }
 
 // A HoldReason is why deliveries do not start.
@@ -87,6 +89,7 @@ const (
 	HeldByAdaptive       HoldReason = "adaptive"        // as many as the sink was found to take
 	HeldByRate           HoldReason = "rate"
 	HeldByDebounce       HoldReason = "debounce"
+	HeldByBatch          HoldReason = "batch" // started, and gathered until a batch is due: whoever does that says so
 	HeldByBreaker        HoldReason = "breaker"
 	HeldByOrder          HoldReason = "order"   // an earlier delivery of the key is unsettled
 	HeldByBuffer         HoldReason = "buffer"  // its gate is closed until half of its buffer is free

@@ -230,7 +230,7 @@ func TestAKeyHoldsBackOnlyItself(t *testing.T) {
 	}
 	r.send("b")
 	r.want("another key", 32)
-	if h := r.hold(core.HeldByOrder); h.Deliveries != 30 || h.Keys != 1 {
+	if h := r.hold(core.HeldByOrder); h.Deliveries != 30 || h.Keys != 1 || h.Event != 1 {
 		t.Errorf("held: %+v", h)
 	}
 	for range 20 {

@@ -67,6 +67,9 @@ func (t *trigger) orderHold() (Hold, bool) {
 		if n := len(l.all) - 1; n > 0 {
 			h.Deliveries += n
 			h.Keys++
+			if first := l.first().key.Sequence; h.Event == 0 || first < h.Event {
+				h.Event = first
+			}
 		}
 	}
 	return h, h.Keys > 0

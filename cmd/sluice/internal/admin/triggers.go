@@ -36,7 +36,7 @@ func triggerOf(s *router.Status) Trigger {
 func heldOf(s *router.Status) (held []Hold) {
 	for _, h := range s.Holds {
 		held = append(held, Hold{
-			Reason: h.Reason, Deliveries: h.Deliveries, Keys: h.Keys, Until: h.Until, Limit: h.Limit, PerSeconds: h.Per.Seconds(),
+			Reason: h.Reason, Deliveries: h.Deliveries, Keys: h.Keys, Until: h.Until, Limit: h.Limit, PerSeconds: h.Per.Seconds(), Event: h.Event,
 		})
 	}
 	return held

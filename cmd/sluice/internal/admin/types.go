@@ -47,9 +47,9 @@ type Trigger struct {
 	// Paused says since when and why the state is paused; absent when it is not,
 	// or when that is not known.
 	Paused *Paused `json:"paused,omitempty"`
-	// Waiting deliveries wait for a retry or a letter, Running are under way,
-	// Buffered are in memory alone: they wait for their first attempt, or failed a
-	// moment ago.
+	// Waiting deliveries wait for a retry or a letter, Running are being attempted,
+	// Buffered are in memory: they wait for their first attempt or for a batch, or
+	// failed a moment ago.
 	Waiting  int `json:"waiting"`
 	Running  int `json:"running"`
 	Buffered int `json:"buffered"`
@@ -66,8 +66,8 @@ type Trigger struct {
 
 // A Hold is one reason why deliveries of a trigger are not attempted now.
 type Hold struct {
-	// Reason is concurrency, key_concurrency, adaptive, rate, debounce, breaker,
-	// order, buffer, waiting or ledger.
+	// Reason is concurrency, key_concurrency, adaptive, rate, debounce, batch,
+	// breaker, order, buffer, waiting or ledger.
 	Reason string `json:"reason"`
 	// Deliveries is how many are held, as far as they are in memory, and Keys how
 	// many keys they have.
@@ -78,6 +78,8 @@ type Hold struct {
 	// Limit is the bound that holds, for a rate within so many seconds.
 	Limit      int     `json:"limit,omitempty"`
 	PerSeconds float64 `json:"per_seconds,omitempty"`
+	// Event is the sequence of the first event that others wait for; of order.
+	Event uint64 `json:"event,omitempty"`
 }
 
 // A Paused says since when a trigger is paused, and why.
