@@ -116,14 +116,9 @@ func (d *decoder) file(n *Node, v reflect.Value, at *path) bool {
 	return true
 }
 
-// pointer decodes into what v points to, made new when it points nowhere. Null
-// is no value; of a mapping it is an unfinished one, such as authentication
-// without a secret, and must not look as if it were not there.
+// pointer decodes into what v points to, made new when it points nowhere. A key
+// without a value is an unfinished one, and must not look as if it were not there.
 func (d *decoder) pointer(n *Node, v reflect.Value, at *path) bool {
-	if n.isNull() && v.Type().Elem().Kind() != reflect.Struct {
-		v.SetZero()
-		return true
-	}
 	if !v.IsNil() {
 		return d.value(n, v.Elem(), at)
 	}
@@ -179,7 +174,7 @@ func (d *decoder) hook(n *Node, v NodeUnmarshaler, at *path) bool {
 // variable the error speaks as it is written in the file.
 func (d *decoder) text(n *Node, v encoding.TextUnmarshaler, at *path) bool {
 	if n.kind != scalarNode || n.isNull() {
-		return d.wrong(n, at, "text")
+		return d.wrong(n, at, textual(v))
 	}
 	err := v.UnmarshalText([]byte(n.text))
 	if err == nil {
@@ -193,6 +188,22 @@ func (d *decoder) text(n *Node, v encoding.TextUnmarshaler, at *path) bool {
 	}
 	d.c.problem(place(n, at), at, d.c.hide(n, err.Error()))
 	return false
+}
+
+// textual says what is written for a value.
+func textual(v encoding.TextUnmarshaler) string {
+	switch v.(type) {
+	case *Duration:
+		return "a duration, such as 250ms, 30s, 5m, 6h or 7d"
+	case *Size:
+		return "a size, such as 512KiB, 64MiB or 10GiB"
+	case *Percent:
+		return "a percentage, such as 50%"
+	case *Start:
+		return "how long ago, such as 24h or 7d, a time such as 2026-03-29T02:30:00Z, or beginning"
+	default:
+		return "text"
+	}
 }
 
 func (d *decoder) str(n *Node, v reflect.Value, at *path) bool {

@@ -102,7 +102,7 @@ func (p Percent) String() string {
 	return strconv.FormatFloat(float64(p)*100, 'g', 12, 64) + "%"
 }
 
-var rateText = regexp.MustCompile(`^([0-9]{1,7})/([smh])$`)
+var rateText = regexp.MustCompile(`^([0-9]+)/([smh])$`)
 
 var rateUnits = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 
@@ -118,7 +118,7 @@ func (r *rateKeys) UnmarshalNode(n *Node) error {
 	}
 	limit, err := strconv.Atoi(parts[1])
 	if err != nil || limit < 1 || limit > maxRate {
-		return Invalid("", "expected 1 to %d in a time, found %s", maxRate, n.describe())
+		return Invalid("", "expected 1 to %d attempts in a time, found %s", maxRate, n.describe())
 	}
 	r.rate = &Rate{Limit: limit, Per: Duration(rateUnits[parts[2]]), Burst: 1}
 	return nil
@@ -137,7 +137,7 @@ type flowKeys struct {
 	Breaker   raw      `yaml:"breaker"`
 	Adaptive  bool     `yaml:"adaptive"`
 	Ordered   bool     `yaml:"ordered"`
-	OnFailure *string  `yaml:"on_failure"`
+	OnFailure raw      `yaml:"on_failure"`
 }
 
 // concurrency reads a trigger's concurrency: a number, or a mapping. A number is
@@ -160,6 +160,14 @@ func (r *reader) concurrency(t *Trigger, p part) (number, limit *int) {
 		t.Flow.PerKey = or(1, keys.PerKey)
 	}
 	return nil, keys.Limit
+}
+
+// perKey notes more attempts of a key than the trigger has without a limit of its
+// own; with one that is said elsewhere.
+func (r *reader) perKey(t *Trigger, p part, limit *int) {
+	if limit == nil && t.Flow.PerKey > t.Concurrency && t.Flow.PerKey <= maxConcurrency {
+		r.below(p.node, Invalid("concurrency.per_key", "expected a whole number from 1 to %d, which is how many attempts the trigger has without limit, found %d", t.Concurrency, t.Flow.PerKey), p.at)
+	}
 }
 
 // usual is the concurrency of a trigger that is given none.
@@ -199,7 +207,7 @@ func (r *reader) flow(t *Trigger, p part, keys *flowKeys) {
 	r.rate(t, p.node.part("rate", p.at), keys.Rate)
 	r.debounce(t, p.node.part("debounce", p.at))
 	r.breaker(t, p.node.part("breaker", p.at))
-	r.onFailure(t, p.node.part("on_failure", p.at), keys.OnFailure)
+	r.onFailure(t, p.node.part("on_failure", p.at))
 	r.keys(t, p)
 }
 
@@ -309,15 +317,19 @@ func (b *Breaker) Validate() error {
 
 // onFailure reads what becomes of the later deliveries of a key when one cannot
 // be delivered.
-func (r *reader) onFailure(t *Trigger, p part, found *string) {
-	if found == nil {
+func (r *reader) onFailure(t *Trigger, p part) {
+	if p.node == nil {
 		return
 	}
-	if err := OneOf("", *found, "dead_letter", "block"); err != nil {
+	if p.node.kind != scalarNode || p.node.isNull() {
+		r.wrong(p.node, p.at, "dead_letter or block")
+		return
+	}
+	if err := OneOf("", p.node.text, "dead_letter", "block"); err != nil {
 		r.below(p.node, err, p.at)
 		return
 	}
-	t.Flow.Block = *found == "block"
+	t.Flow.Block = p.node.text == "block"
 	if !t.Flow.Ordered {
 		r.c.problem(p.at.pos, p.at, "without ordered: true no delivery holds others back: add that, or remove this")
 	}

@@ -125,9 +125,9 @@ triggers: {t: {on: a, to: f}}`)
 		t.Errorf("%+v", t1)
 	}
 	want := []string{
-		"f-async f false 3 6s {3 1m0s 5m0s 6h0m0s true}",
-		"f-on-success f false 3 6s {5 1s 5m0s 24h0m0s false}",
-		"f-on-failure  true 10 30s {5 1s 5m0s 24h0m0s false}",
+		"f-async f false 3 6s {3 1m 5m 6h true}",
+		"f-on-success f false 3 6s {5 1s 5m 24h false}",
+		"f-on-failure  true 10 30s {5 1s 5m 24h false}",
 	}
 	for i, one := range file.Implied() {
 		got := fmt.Sprint(one.Name, " ", one.Function, " ", one.Sink != nil, " ", one.Concurrency, " ", one.Timeout, " ", one.Retry)

@@ -123,6 +123,7 @@ func (r *reader) triggers(parts []part) {
 		}
 		limits := function.limits()
 		t.Concurrency = or(usual(&t.Flow), concurrency, limits.concurrency)
+		r.perKey(&t, p, concurrency)
 		t.Timeout = or(defaultTimeout, keys.Timeout, limits.timeout)
 		t.On = keys.On.texts
 		r.file.Triggers = append(r.file.Triggers, t)

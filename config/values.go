@@ -42,8 +42,18 @@ func parseDuration(text string) (time.Duration, error) {
 	return parsed, err
 }
 
-// String returns the duration as time.Duration does.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String returns the duration as it is written, without units of which there is
+// nothing: 1h30m, 5m.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if short, found := strings.CutSuffix(text, "m0s"); found {
+		text = short + "m"
+	}
+	if short, found := strings.CutSuffix(text, "h0m"); found {
+		text = short + "h"
+	}
+	return text
+}
 
 // A Size is a number of bytes, written with a unit: 512KiB, 64MiB, 10GiB, or
 // the decimal KB, MB, GB.

@@ -48,9 +48,9 @@ func TestValidate(t *testing.T) {
 		"handler: plain":                   `3:7: functions.f.handler: "plain" is not executable: run ` + "`chmod +x plain`",
 		"handler: worker, runtime: nodejs": `3:24: functions.f.runtime: no runtime "nodejs": write node, python, go or custom; did you mean "node"?`,
 
-		"handler: worker, timeout: 0s":                   "3:24: functions.f.timeout: expected 1ms to 24h0m0s, found 0s",
-		"handler: worker, timeout: 25h":                  "3:24: functions.f.timeout: expected 1ms to 24h0m0s, found 25h0m0s",
-		"handler: worker, init_timeout: 16m":             "3:24: functions.f.init_timeout: expected 1ms to 15m0s, found 16m0s",
+		"handler: worker, timeout: 0s":                   "3:24: functions.f.timeout: expected 1ms to 24h, found 0s",
+		"handler: worker, timeout: 25h":                  "3:24: functions.f.timeout: expected 1ms to 24h, found 25h",
+		"handler: worker, init_timeout: 16m":             "3:24: functions.f.init_timeout: expected 1ms to 15m, found 16m",
 		"handler: worker, memory: 1MiB":                  "3:24: functions.f.memory: expected 16MiB to 1TiB, found 1MiB",
 		"handler: worker, memory: 128":                   `3:32: functions.f.memory: "128" is not a size: write a number with a unit, such as 512KiB, 64MiB or 10GiB`,
 		"handler: worker, concurrency: 0":                "3:24: functions.f.concurrency: expected a whole number from 1 to 1000, found 0",
@@ -59,7 +59,7 @@ func TestValidate(t *testing.T) {
 		"handler: module.mjs, per_worker: 2":             "3:28: functions.f.per_worker: a worker of node has one invocation at a time: leave it out",
 		"handler: worker, provisioned: 11":               "3:24: functions.f.provisioned: expected a whole number from 0 to 10, found 11",
 		"handler: worker, per_worker: 3, provisioned: 5": "3:39: functions.f.provisioned: expected a whole number from 0 to 4, found 5",
-		"handler: worker, idle: 0s":                      "3:24: functions.f.idle: expected 1ms to 24h0m0s, found 0s",
+		"handler: worker, idle: 0s":                      "3:24: functions.f.idle: expected 1ms to 24h, found 0s",
 		"handler: worker, max_calls: -1":                 "3:24: functions.f.max_calls: expected a whole number from 0 to 2147483647, found -1",
 		"handler: worker, shape: json":                   `3:24: functions.f.shape: found "json"; write aws, cloudevent or data`,
 		"handler: worker, reply: send":                   `3:24: functions.f.reply: found "send"; write publish, or leave it out`,
@@ -82,7 +82,7 @@ func TestValidate(t *testing.T) {
 			"3:30: functions.f.landlock: a container reaches nothing but its image: remove it",
 		"image: x, image_config: {cmd: [a]}": "3:7: functions.f.image: " + noEngine + "\n" + `3:32: functions.f.image_config.cmd: unknown key: there is entry_point, command and working_directory`,
 		"handler: plain, timeout: 0s, shape: x, max_hops: 0": "3:7: functions.f.handler: \"plain\" is not executable: run `chmod +x plain`\n" +
-			"3:23: functions.f.timeout: expected 1ms to 24h0m0s, found 0s\n" +
+			"3:23: functions.f.timeout: expected 1ms to 24h, found 0s\n" +
 			"3:36: functions.f.shape: found \"x\"; write aws, cloudevent or data\n" +
 			"3:46: functions.f.max_hops: found 0; write a whole number from 1 to 100",
 	} {
