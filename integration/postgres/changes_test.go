@@ -333,6 +333,9 @@ func first(t *testing.T, server *postgres.Server, database string, out *sourcete
 	server.Exec(t, database, "INSERT INTO t VALUES (3, 'c')")
 	out.Wait(t, 1)
 	stop()
+	sourcetest.Eventually(t, "nobody reads from the slot", func() bool {
+		return server.Text(t, database, "SELECT count(*) FROM pg_replication_slots WHERE active AND database = $1", database) == "0"
+	})
 	return out.Restart()
 }
 

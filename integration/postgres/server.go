@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -22,6 +23,7 @@ import (
 
 	"sluice/integration/debian"
 	"sluice/integration/freeport"
+	"sluice/integration/harness"
 	"sluice/integration/server"
 )
 
@@ -250,10 +252,23 @@ func (s *Server) children() []int {
 func (s *Server) Crash(tb testing.TB) {
 	tb.Helper()
 	s.Pause(tb) // so that it starts nothing new meanwhile
-	for _, pid := range s.children() {
+	killed := s.children()
+	for _, pid := range killed {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
+	// A new server does not start on memory that is still in use.
+	harness.Eventually(tb, 10*time.Second, "its processes have ended", func() bool { return !slices.ContainsFunc(killed, lives) })
 	s.Server.Crash(tb)
+}
+
+// lives tells whether a process still holds what it had: a zombie does not.
+func lives(pid int) bool {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	state := content[bytes.LastIndexByte(content, ')')+1:]
+	return !bytes.HasPrefix(state, []byte(" Z"))
 }
 
 // Hold stops all of the server's processes where they are, until release.
