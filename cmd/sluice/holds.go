@@ -47,7 +47,7 @@ func holdText(h *admin.Hold, now time.Time) string {
 	case core.HeldByBuffer:
 		return fmt.Sprintf("buffer: %s of %s in memory; the rest waits in the log until half of that is free", count(h.Deliveries), count(h.Limit))
 	case core.HeldByWaiting:
-		return fmt.Sprintf("waiting: %s wait for a retry or a letter, as many as may be; the rest waits in the log", count(h.Deliveries))
+		return fmt.Sprintf("waiting: %s wait for a retry or a letter, and %s may; the rest waits in the log until fewer do", count(h.Deliveries), count(h.Limit))
 	case core.HeldByLedger:
 		return "ledger: outcomes wait to be written; " + waits(h)
 	}

@@ -26,7 +26,7 @@ func TestHoldsAreSaidInWords(t *testing.T) {
 			{Reason: "order", Deliveries: 1, Keys: 1},
 			{Reason: "batch", Deliveries: 50, Until: now.Add(2100 * time.Millisecond)},
 			{Reason: "buffer", Deliveries: 1024, Limit: 1024},
-			{Reason: "waiting", Deliveries: 10000, Limit: 10000},
+			{Reason: "waiting", Deliveries: 10448, Limit: 10000},
 			{Reason: "ledger", Deliveries: 9},
 			{Reason: "of later", Deliveries: 9},
 		}},
@@ -48,7 +48,7 @@ bill is held back:
     order: 1 waits for an earlier one of its key
     batch: 50 wait for others to fill it, the next goes in 2.1s
     buffer: 1,024 of 1,024 in memory; the rest waits in the log until half of that is free
-    waiting: 10,000 wait for a retry or a letter, as many as may be; the rest waits in the log
+    waiting: 10,448 wait for a retry or a letter, and 10,000 may; the rest waits in the log until fewer do
     ledger: outcomes wait to be written; 9 wait
     of later: 9 wait
 `

@@ -21,9 +21,10 @@ func newTriggersCommand(app *app) *cobra.Command {
 			Long: `Shows how each trigger stands.
 
 A trigger that is behind works through the log by itself and has LAG events to
-go. WAITING deliveries have failed and will be attempted again. OLDEST is when
-the oldest event was accepted that is not settled. Below stands why triggers are
-paused, and since when, and what holds deliveries back.`,
+go. WAITING deliveries have failed and will be attempted again, or wait for
+their first attempt or for a batch. OLDEST is when the oldest event was accepted
+that is not settled. Below stands why triggers are paused, and since when, and
+what holds deliveries back.`,
 			Example: "  sluice triggers list\n  sluice triggers list -o json",
 		}, listTriggers),
 		app.asks(&cobra.Command{

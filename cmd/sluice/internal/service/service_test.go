@@ -196,6 +196,10 @@ func TestReloadKeepsWhatHasNotChanged(t *testing.T) {
 	if got, want := changes.Sources.String()+"; "+changes.Triggers.String(), "changed orders; added more"; got != want {
 		t.Errorf("changes are %q, want %q", got, want)
 	}
+	changes, err = s.Reload(t.Context(), load(t, dir, strings.ReplaceAll(changed, "  more: {", "  most: {was: more, ")))
+	if err != nil || changes.Triggers.String() != "renamed more to most" {
+		t.Errorf("a trigger with another name: %v, %v", changes.Triggers, err)
+	}
 	if status := post(t, "http://"+s.IngestAddr()+"/orders", "{}"); status != http.StatusNotFound {
 		t.Errorf("the old path answers %d", status)
 	}

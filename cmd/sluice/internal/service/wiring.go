@@ -109,22 +109,25 @@ type Changes struct {
 	Restart []string
 }
 
-// A Difference compares two lists of names.
-type Difference struct{ Added, Changed, Removed []string }
+// A Difference compares two lists of names. Renamed are pairs such as "old to
+// new", which are neither added nor removed.
+type Difference struct{ Added, Renamed, Changed, Removed []string }
 
 // Empty tells whether nothing has changed.
 func (c *Changes) Empty() bool {
 	return c.Sources.empty() && c.Triggers.empty() && len(c.Restart) == 0
 }
 
-func (d *Difference) empty() bool { return len(d.Added)+len(d.Changed)+len(d.Removed) == 0 }
+func (d *Difference) empty() bool {
+	return len(d.Added)+len(d.Renamed)+len(d.Changed)+len(d.Removed) == 0
+}
 
 func (d Difference) String() string {
 	text := ""
 	for _, part := range []struct {
 		verb  string
 		names []string
-	}{{"added", d.Added}, {"changed", d.Changed}, {"removed", d.Removed}} {
+	}{{"added", d.Added}, {"renamed", d.Renamed}, {"changed", d.Changed}, {"removed", d.Removed}} {
 		for _, name := range part.names {
 			if text != "" {
 				text += ", "
@@ -133,6 +136,20 @@ func (d Difference) String() string {
 		}
 	}
 	return text
+}
+
+// rename finds the triggers that have gone and go on under another name.
+func (d *Difference) rename(triggers []config.Trigger) {
+	for i := range triggers {
+		t := &triggers[i]
+		at := slices.IndexFunc(d.Removed, func(name string) bool { return slices.Contains(t.Was, name) })
+		if at < 0 || !slices.Contains(d.Added, t.Name) {
+			continue
+		}
+		d.Renamed = append(d.Renamed, d.Removed[at]+" to "+t.Name)
+		d.Removed = slices.Delete(d.Removed, at, at+1)
+		d.Added = slices.DeleteFunc(d.Added, func(name string) bool { return name == t.Name })
+	}
 }
 
 // compare tells what differs between two files.
@@ -145,6 +162,7 @@ func compare(before, after *config.File) Changes {
 			return sameTrigger(before, after, a, b)
 		}),
 	}
+	changes.Triggers.rename(after.Triggers)
 	for _, section := range []struct {
 		name string
 		same bool
