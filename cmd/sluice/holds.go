@@ -50,6 +50,8 @@ func holdText(h *admin.Hold, now time.Time) string {
 		return fmt.Sprintf("waiting: %s wait for a retry or a letter, and %s may; the rest waits in the log until fewer do", count(h.Deliveries), count(h.Limit))
 	case core.HeldByLedger:
 		return "ledger: outcomes wait to be written; " + waits(h)
+	case core.HeldByCrashes:
+		return fmt.Sprintf("crashes: %s: what was under way at two crashes is attempted one at a time", waits(h))
 	}
 	return h.Reason + ": " + waits(h)
 }

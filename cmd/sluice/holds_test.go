@@ -28,6 +28,7 @@ func TestHoldsAreSaidInWords(t *testing.T) {
 			{Reason: "buffer", Deliveries: 1024, Limit: 1024},
 			{Reason: "waiting", Deliveries: 10448, Limit: 10000},
 			{Reason: "ledger", Deliveries: 9},
+			{Reason: "crashes", Deliveries: 3},
 			{Reason: "of later", Deliveries: 9},
 		}},
 	}
@@ -50,6 +51,7 @@ bill is held back:
     buffer: 1,024 of 1,024 in memory; the rest waits in the log until half of that is free
     waiting: 10,448 wait for a retry or a letter, and 10,000 may; the rest waits in the log until fewer do
     ledger: outcomes wait to be written; 9 wait
+    crashes: 3 wait: what was under way at two crashes is attempted one at a time
     of later: 9 wait
 `
 	if b.String() != want {

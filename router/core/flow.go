@@ -95,4 +95,5 @@ const (
 	HeldByBuffer         HoldReason = "buffer"  // its gate is closed until half of its buffer is free
 	HeldByWaiting        HoldReason = "waiting" // its gate is closed: too many wait for a retry or a letter
 	HeldByLedger         HoldReason = "ledger"  // outcomes wait to be written
+	HeldByCrashes        HoldReason = "crashes" // under way at two crashes: attempted one at a time, of all triggers
 )

@@ -23,6 +23,7 @@ func (c *Core) holds(t *trigger) (all []Hold) {
 	add(t.slotsHold())
 	add(t.debounceHold())
 	add(Hold{Reason: HeldByLedger, Deliveries: waiting}, waiting > 0 && c.pending.blocked)
+	add(Hold{Reason: HeldByCrashes, Deliveries: t.suspects.len()}, c.alone != nil && t.suspects.len() > 0)
 	shut := t.gate.Behind && !t.live && !t.open
 	tooMany := c.tooMany(t)
 	add(Hold{Reason: HeldByWaiting, Deliveries: t.delayed, Limit: c.waitingLimit()}, shut && tooMany)
