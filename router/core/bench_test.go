@@ -77,7 +77,7 @@ func (r *rig) finish() []core.Input {
 // BenchmarkStep takes events through a core, from matched to recorded, 64
 // attempts at a time; an operation is one delivery.
 func BenchmarkStep(b *testing.B) {
-	for _, triggers := range []int{1, 100} {
+	for _, triggers := range []int{1, 10_000} {
 		b.Run(fmt.Sprintf("triggers=%d", triggers), func(b *testing.B) {
 			configured := make([]core.Trigger, triggers)
 			for i := range configured {

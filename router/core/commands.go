@@ -62,7 +62,11 @@ func (c *Core) place(config *Trigger, in Configure, first bool, reflowed map[*tr
 	}
 	c.flowOf(t, config, in.Version, reflowed)
 	t.flows = config.Flow != Flow{} || config.KeySpec != ""
-	t.config, t.configured, t.leaving = *config, true, false
+	t.config, t.configured = *config, true
+	if t.leaving {
+		t.leaving = false
+		c.leaving--
+	}
 	if t.quota < 0 {
 		t.quota = c.suspicion(config)
 	}
@@ -241,6 +245,7 @@ func (c *Core) expire() {
 			continue
 		}
 		t.leaving = true
+		c.leaving++
 		c.changed(t)
 		for _, d := range c.ofTrigger(t) {
 			if d.phase != settled && d.phase != dying {
@@ -263,7 +268,7 @@ func (c *Core) ofTrigger(t *trigger) []*delivery {
 
 // drop lets triggers go whose last deliveries end with this record.
 func (c *Core) drop(f *flight) {
-	if len(c.pending.outcomes) > 0 {
+	if c.leaving == 0 || len(c.pending.outcomes) > 0 {
 		return
 	}
 	c.order = slices.DeleteFunc(c.order, func(t *trigger) bool {
@@ -282,6 +287,7 @@ func (c *Core) drop(f *flight) {
 		same := func(other *trigger) bool { return other == t }
 		c.active = slices.DeleteFunc(c.active, same)
 		c.behind = slices.DeleteFunc(c.behind, same)
+		c.leaving--
 		return true
 	})
 }

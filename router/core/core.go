@@ -54,6 +54,7 @@ type Core struct {
 	sweeps   uint64   // how many there were
 	fetching []uint64 // what the Fetch under way asks for
 	removal  int64    // when the next removed trigger's time is over; 0: none
+	leaving  int      // triggers whose last deliveries are being discarded
 	wanted   map[uint64][]*delivery
 	phase    lifePhase
 	outputs  []Output

@@ -26,7 +26,11 @@ func (c *Core) Recount() error {
 			}
 		}
 	}
+	leaving := 0
 	for _, t := range c.order {
+		if t.leaving {
+			leaving++
+		}
 		n := found[t]
 		if counted := (count{t.running, t.held, t.delayed, t.parked, t.nameless, t.asked, t.asking}); counted != *n {
 			return fmt.Errorf("%s has %+v, and counts %+v", t.gate.Name, *n, counted)
@@ -34,6 +38,9 @@ func (c *Core) Recount() error {
 		if err := c.placed(t); err != nil {
 			return fmt.Errorf("%s: %w", t.gate.Name, err)
 		}
+	}
+	if leaving != c.leaving {
+		return fmt.Errorf("%d triggers are leaving, and %d are counted", leaving, c.leaving)
 	}
 	if c.running != all.running || c.held != all.held || c.delayed != all.delayed {
 		return fmt.Errorf("all have %+v, and %d are counted as running, %d held, %d delayed", all, c.running, c.held, c.delayed)
