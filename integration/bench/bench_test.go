@@ -109,7 +109,7 @@ func TestPlot(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"-rounds 0":    "-rounds 0: write a number from 1 on",
-		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,batches,triggers,fanout,backlog,adaptive,retries,life,letters,schedules`,
+		"-only speed":  `-only "speed": write some of dispatch,latency,ingest,batches,triggers,fanout,fanout-one,backlog,adaptive,retries,life,letters,schedules`,
 		"-beside all":  `-beside "all": write some of floor,bento,dapr,watermill`,
 		"-o xml":       `-o "xml": it is table or json`,
 		"more":         `unexpected argument "more"`,

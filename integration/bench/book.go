@@ -33,6 +33,8 @@ var (
 	metricManyCPU        = metric{"10,000 triggers, processor time with the worker's", "s per 100,000", 2}
 	metricFanOut         = metric{"one event to 1,000 triggers: dispatch", "deliveries/s", 0}
 	metricFanOutCPU      = metric{"one event to 1,000 triggers, processor time with the worker's", "s per 100,000", 2}
+	metricFanOutOne      = metric{"one event to 1,000 triggers with concurrency: 1: dispatch", "deliveries/s", 0}
+	metricFanOutOneCPU   = metric{"one event to 1,000 triggers with concurrency: 1, processor time with the worker's", "s per 100,000", 2}
 	metricFanOutMemory   = metric{"one event to 1,000 triggers, resident at most", "MiB", 0}
 	metricLive99         = metric{"a backlog waits: another trigger's latency from accepted to worker, p99", "ms", 2}
 	metricBusy99         = metric{"a backlog is delivered: another trigger's latency from accepted to worker, p99", "ms", 2}

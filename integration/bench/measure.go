@@ -27,6 +27,7 @@ var sections = []section{
 	{name: "batches", alone: (*bench).batches},
 	{name: "triggers", alone: (*bench).manyTriggers},
 	{name: "fanout", alone: (*bench).fanOut, once: true},
+	{name: "fanout-one", alone: (*bench).fanOutOne, once: true},
 	{name: "backlog", each: (*bench).backlog, once: true},
 	{name: "adaptive", alone: (*bench).adaptive, once: true},
 	{name: "retries", alone: (*bench).retries, once: true},

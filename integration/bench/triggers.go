@@ -40,7 +40,7 @@ func manyTriggersFile(to string) string {
 
 // fanOut delivers each event to many triggers.
 func (b *bench) fanOut(ctx context.Context, dir string) error {
-	d, err := b.drain(ctx, b.sluice.with(fanOutFile), dir, pathEach, b.fanned, fannedOut)
+	d, err := b.fan(ctx, dir, "")
 	if err != nil {
 		return err
 	}
@@ -50,9 +50,25 @@ func (b *bench) fanOut(ctx context.Context, dir string) error {
 	return nil
 }
 
-func fanOutFile(to string) string {
+// fanOutOne is fanOut with one attempt of each trigger at the same time, which is a
+// tenth of the default.
+func (b *bench) fanOutOne(ctx context.Context, dir string) error {
+	d, err := b.fan(ctx, dir, ", concurrency: 1")
+	if err == nil {
+		b.book.add(metricFanOutOne, nameSluice, d.rate)
+		b.book.add(metricFanOutOneCPU, nameSluice, d.cpu)
+	}
+	return err
+}
+
+func (b *bench) fan(ctx context.Context, dir, more string) (dispatch, error) {
+	file := func(to string) string { return fanOutFile(to, more) }
+	return b.drain(ctx, b.sluice.with(file), dir, pathEach, b.fanned, fannedOut)
+}
+
+func fanOutFile(to, more string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%sfunctions: {f: {http: {url: %q}}}\ntriggers:\n", theSource, to)
+	fmt.Fprintf(&text, "%sfunctions: {f: {http: {url: %q}%s}}\ntriggers:\n", theSource, to, more)
 	for n := range fannedOut {
 		fmt.Fprintf(&text, "  t%d: {on: %s, to: f, when: {type: [{prefix: %s}]}}\n", n, sourceName, eventType)
 	}
