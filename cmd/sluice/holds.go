@@ -40,6 +40,8 @@ func holdText(h *admin.Hold, now time.Time) string {
 			return "breaker open: one delivery is tried, to see whether the sink works again; " + waits(h)
 		}
 		return fmt.Sprintf("breaker open: too many attempts failed%s; %s", in(", one delivery is tried ", h, now), waits(h))
+	case core.HeldByRetry:
+		return fmt.Sprintf("retry: %s for the next attempt%s", waits(h), in(", the first goes ", h, now))
 	case core.HeldByOrder:
 		return fmt.Sprintf("order: %s for an earlier one of %s%s", waits(&admin.Hold{Deliveries: h.Deliveries}), keysOf(h), awaited(h))
 	case core.HeldByBatch:

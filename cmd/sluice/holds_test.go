@@ -21,6 +21,7 @@ func TestHoldsAreSaidInWords(t *testing.T) {
 			{Reason: "debounce", Deliveries: 3, Keys: 2, Until: now.Add(4210 * time.Millisecond)},
 			{Reason: "breaker", Deliveries: 1200, Until: now.Add(12 * time.Second)},
 			{Reason: "breaker", Deliveries: 2},
+			{Reason: "retry", Deliveries: 10, Until: now.Add(70 * time.Second)},
 			{Reason: "order", Deliveries: 410, Keys: 3, Event: 17},
 			{Reason: "order", Deliveries: 7, Keys: 1, Event: 4},
 			{Reason: "order", Deliveries: 1, Keys: 1},
@@ -44,6 +45,7 @@ bill is held back:
     debounce: 3 wait for others to come, the next go in 4.2s
     breaker open: too many attempts failed, one delivery is tried in 12s; 1,200 wait
     breaker open: one delivery is tried, to see whether the sink works again; 2 wait
+    retry: 10 wait for the next attempt, the first goes in 1m10s
     order: 410 wait for an earlier one of their 3 keys: the first is event 17
     order: 7 wait for an earlier one of their key: event 4
     order: 1 waits for an earlier one of its key

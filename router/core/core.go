@@ -311,26 +311,49 @@ type Standing struct {
 	Holds []Hold
 }
 
+// A tally counts the deliveries of one trigger that are in memory: those under
+// way that are in the ledger, those that are not in it, and those that wait for
+// the time of their next attempt, the first of which is due.
+type tally struct {
+	listed, fresh, retrying int
+	due                     int64
+	oldest                  uint64
+}
+
+// tally counts the deliveries of each trigger.
+func (c *Core) tally() map[*trigger]tally {
+	all := make(map[*trigger]tally, len(c.order))
+	for key, d := range c.live {
+		of := all[d.t]
+		switch recorded := c.state.Waiting[key] != nil; {
+		case recorded && d.underWay():
+			of.listed++
+		case !recorded && !d.underWay() && d.phase != settled:
+			of.fresh++
+		}
+		if d.phase != settled && (of.oldest == 0 || key.Sequence < of.oldest) {
+			of.oldest = key.Sequence
+		}
+		if d.phase == waiting {
+			if of.retrying++; of.due == 0 || d.due < of.due {
+				of.due = d.due
+			}
+		}
+		all[d.t] = of
+	}
+	return all
+}
+
 // Standings returns how the triggers stand, by number.
 func (c *Core) Standings() []Standing {
 	all := make([]Standing, 0, len(c.order))
-	oldest, fresh, listed, off := map[*trigger]uint64{}, map[*trigger]int{}, map[*trigger]int{}, c.state.Unbalanced()
-	for key, d := range c.live {
-		switch recorded := c.state.Waiting[key] != nil; {
-		case recorded && d.underWay():
-			listed[d.t]++
-		case !recorded && !d.underWay() && d.phase != settled:
-			fresh[d.t]++
-		}
-		if at := oldest[d.t]; d.phase != settled && (at == 0 || key.Sequence < at) {
-			oldest[d.t] = key.Sequence
-		}
-	}
+	tallies, off := c.tally(), c.state.Unbalanced()
 	for _, t := range c.order {
+		of := tallies[t]
 		s := Standing{
 			ID: t.id, Gate: t.gate, Pause: t.pause, Configured: t.configured, Read: c.tail,
-			Running: t.running, Listed: listed[t], Buffered: fresh[t], Oldest: oldest[t],
-			Holds: c.holds(t),
+			Running: t.running, Listed: of.listed, Buffered: of.fresh, Oldest: of.oldest,
+			Holds: c.holds(t, of),
 		}
 		if t.gate.Behind && !t.live {
 			s.Read = t.read

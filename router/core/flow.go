@@ -91,6 +91,7 @@ const (
 	HeldByDebounce       HoldReason = "debounce"
 	HeldByBatch          HoldReason = "batch" // started, and gathered until a batch is due: whoever does that says so
 	HeldByBreaker        HoldReason = "breaker"
+	HeldByRetry          HoldReason = "retry"   // it is not yet time for their next attempt
 	HeldByOrder          HoldReason = "order"   // an earlier delivery of the key is unsettled
 	HeldByBuffer         HoldReason = "buffer"  // its gate is closed until half of its buffer is free
 	HeldByWaiting        HoldReason = "waiting" // its gate is closed: too many wait for a retry or a letter

@@ -233,6 +233,9 @@ func TestAKeyHoldsBackOnlyItself(t *testing.T) {
 	if h := r.hold(core.HeldByOrder); h.Deliveries != 30 || h.Keys != 1 || h.Event != 1 {
 		t.Errorf("held: %+v", h)
 	}
+	if h := r.hold(core.HeldByRetry); h.Deliveries != 1 || time.Unix(0, h.Until).Before(r.now) {
+		t.Errorf("the one that has failed: %+v", h)
+	}
 	for range 20 {
 		r.send("a")
 	}

@@ -1,7 +1,8 @@
 package core
 
-// holds says what keeps the deliveries of t from starting.
-func (c *Core) holds(t *trigger) (all []Hold) {
+// holds says what keeps the deliveries of t from starting, of which there are so
+// many.
+func (c *Core) holds(t *trigger, of tally) (all []Hold) {
 	if t.standsStill() {
 		return nil // which its standing says
 	}
@@ -19,6 +20,7 @@ func (c *Core) holds(t *trigger) (all []Hold) {
 	}
 	add(full, waiting > 0 && t.running >= most)
 	add(c.rateHold(t, waiting))
+	add(Hold{Reason: HeldByRetry, Deliveries: of.retrying, Until: of.due}, of.retrying > 0)
 	add(t.orderHold())
 	add(t.slotsHold())
 	add(t.debounceHold())

@@ -67,7 +67,7 @@ type Trigger struct {
 // A Hold is one reason why deliveries of a trigger are not attempted now.
 type Hold struct {
 	// Reason is concurrency, key_concurrency, adaptive, rate, debounce, batch,
-	// breaker, order, buffer, waiting, ledger or crashes.
+	// breaker, retry, order, buffer, waiting, ledger or crashes.
 	Reason string `json:"reason"`
 	// Deliveries is how many are held, as far as they are in memory, and Keys how
 	// many keys they have.
