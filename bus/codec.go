@@ -93,6 +93,7 @@ type stored struct {
 	header   event.Fields
 	data     []byte
 	place    uint64 // among what one consumer is given; 0 when it is not known
+	wire     int    // bytes that the server counts for it; 0 when it is not known
 }
 
 func (m *stored) size() int {

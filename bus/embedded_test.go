@@ -96,11 +96,22 @@ func TestABrokenStoreIsReplaced(t *testing.T) {
 			if half := len(all) - len(kept); half > 1 && half < len(lost()) {
 				t.Errorf("%d of %d events of a batch are stored", half, len(lost()))
 			}
-			checkStretches(t, 1, read())
+			batches := read()
+			checkStretches(t, 1, batches)
+			equal(t, "what was read", strings.Join(idsOf(batches), " "), strings.Join(all, " "))
 			disk, _ := b.Disk()
 			equal(t, "failures", disk.Failures, 1)
 		})
 	}
+}
+
+func idsOf(batches []event.Batch) (ids []string) {
+	for _, batch := range batches {
+		for _, e := range batch.Entries {
+			ids = append(ids, e.Event.ID)
+		}
+	}
+	return ids
 }
 
 // lost is a batch that two files of its size do not take.

@@ -46,9 +46,10 @@ func (r *reader) listen(ctx context.Context) error {
 // asked for. It is gone with the process in any case.
 const consumerKept = 24 * time.Hour
 
-// newConsumer makes a consumer as an ordered one of nats.go is made.
+// newConsumer makes a consumer as an ordered one of nats.go is made. It waits for
+// the server also when ctx ends: whoever does not know what was made cannot delete it.
 func (r *reader) newConsumer(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, release := r.line.hold(ctx)
+	ctx, release := r.line.hold(context.WithoutCancel(ctx))
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -67,6 +68,7 @@ type listening struct {
 
 	asking sync.Mutex   // of whoever asks
 	asked  atomic.Int64 // messages that have not come yet
+	left   int          // bytes that may come yet of what was asked for
 }
 
 // keepAsking asks for more whenever something was taken.
@@ -100,6 +102,7 @@ func (l *listening) ask() error {
 	if err := l.conn.SetReadDeadline(time.Now().Add(pullExpiry + storeTimeout)); err != nil {
 		return err
 	}
+	l.left = bytes
 	l.asked.Store(int64(messages))
 	return l.publish(l.subject, fmt.Sprintf(`{"batch":%d,"max_bytes":%d,"expires":%d}`, messages, bytes, pullExpiry))
 }
@@ -127,11 +130,22 @@ func (l *listening) read() error {
 		if err == nil {
 			err = l.arrive(&m)
 		}
-		if place++; err == nil && l.asked.Add(-1) == 0 {
+		if place++; err == nil && l.last(&m) {
 			err = l.ask()
 		}
 	}
 	return err
+}
+
+// last counts a message, and tells whether it is the last one of what was asked
+// for. When it takes the last byte the server says nothing of those messages that
+// do not come any more.
+func (l *listening) last(m *stored) bool {
+	if l.left -= m.wire; l.left == 0 {
+		l.asked.Store(0)
+		return true
+	}
+	return l.asked.Add(-1) == 0
 }
 
 // over asks again when no more comes of what was asked for: its time is over, or

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -237,8 +238,12 @@ func (r *reader) take(last uint64, maxMessages, maxBytes int) []arrived {
 		n++
 	}
 	taken := r.ahead[:n:n]
-	if r.ahead = r.ahead[n:]; len(r.ahead) == 0 {
+	if n == len(r.ahead) {
 		r.ahead = nil
+	} else {
+		taken = slices.Clone(taken)
+		clear(r.ahead[:n]) // else it is kept as long as what comes after it
+		r.ahead = r.ahead[n:]
 	}
 	r.bytes -= size
 	r.mu.Unlock()

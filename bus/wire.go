@@ -135,7 +135,7 @@ func (w *wire) message(m *stored, args []byte, withHeader bool) error {
 	if head < 0 || size < head || size > wireMost {
 		return fmt.Errorf("%w: %.200q", errFrame, args)
 	}
-	*m = stored{subject: w.known(subject)}
+	*m = stored{subject: w.known(subject), wire: len(subject) + len(reply) + size}
 	isMessage := m.placed(reply)
 	block, err := w.block(head)
 	if err != nil {

@@ -100,8 +100,8 @@ func TestWire(t *testing.T) {
 	}
 	at := time.Unix(5, 0)
 	equal(t, "messages", fmt.Sprint(messages), fmt.Sprint([]stored{
-		{"s.1", 7, at, event.Fields{{Name: "a", Value: "b"}, {Name: "c"}}, []byte("xy"), 3},
-		{"s.1", 7, at, nil, []byte("\r\n"), 3},
+		{"s.1", 7, at, event.Fields{{Name: "a", Value: "b"}, {Name: "c"}}, []byte("xy"), 3, len("s.1") + len(ack) + 24},
+		{"s.1", 7, at, nil, []byte("\r\n"), 3, len("s.1") + len(ack) + 2},
 	}))
 }
 
