@@ -182,15 +182,29 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lastMessage returns the last message of a subject, which may be a wildcard,
-// as the stream's leader has it; nil when there is none. The client library
-// would ask any replica.
+// lastMessage returns the last message of a subject, which may be a wildcard, as
+// the stream's leader has it; nil when there is none.
 func (b *Bus) lastMessage(ctx context.Context, stream, subject string) (*stored, error) {
+	return b.fromLeader(ctx, stream, messageQuery{LastOf: subject})
+}
+
+// A messageQuery asks a stream for a message: that of a sequence, or the next one
+// from there on of a subject, or the last one of a subject.
+type messageQuery struct {
+	Sequence uint64 `json:"seq,omitempty"`
+	NextOf   string `json:"next_by_subj,omitempty"`
+	LastOf   string `json:"last_by_subj,omitempty"`
+}
+
+// fromLeader returns a message as the stream's leader has it; nil when there is
+// none. The client library would ask any replica, and one may not have got yet what
+// all others have.
+func (b *Bus) fromLeader(ctx context.Context, stream string, query messageQuery) (*stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	ctx, release := b.line.hold(ctx)
 	defer release()
-	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	request, err := json.Marshal(query)
 	if err != nil {
 		return nil, err
 	}

@@ -193,11 +193,6 @@ func (r *rangeReader) await(ctx context.Context, b *Bus, to uint64, want int) (d
 		return false, nil
 	}
 	// The last message may have been deleted, or all that was expected trimmed.
-	ctx, release := b.line.hold(ctx)
-	defer release()
-	_, err = b.events.GetMsg(ctx, to+1, jetstream.WithGetMsgSubject(">"))
-	if codeOf(err) == jetstream.JSErrCodeMessageNotFound {
-		return true, nil
-	}
-	return false, storeError(err)
+	next, err := b.fromLeader(ctx, b.names.Events, messageQuery{Sequence: to + 1, NextOf: ">"})
+	return err == nil && next == nil, err
 }

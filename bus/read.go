@@ -119,7 +119,25 @@ func (b *Bus) Fetch(ctx context.Context, ascending []uint64) ([]*event.Entry, er
 	return slices.DeleteFunc(found, func(e *event.Entry) bool { return e == nil }), nil
 }
 
+// fetch asks any replica, and the leader when that one does not have it.
 func (b *Bus) fetch(ctx context.Context, sequence uint64) (*event.Entry, error) {
+	m, err := b.fromReplica(ctx, sequence)
+	if err == nil && m == nil {
+		m, err = b.fromLeader(ctx, b.names.Events, messageQuery{Sequence: sequence})
+	}
+	if m == nil {
+		return nil, err
+	}
+	d := b.names.decode(m)
+	if d.newer != nil || !d.ok {
+		return nil, d.newer
+	}
+	return &d.entry, nil
+}
+
+// fromReplica returns a message as one of the servers has it; nil when that one
+// has none.
+func (b *Bus) fromReplica(ctx context.Context, sequence uint64) (*stored, error) {
 	ctx, release := b.line.hold(ctx)
 	defer release()
 	raw, err := b.events.GetMsg(ctx, sequence)
@@ -129,11 +147,7 @@ func (b *Bus) fetch(ctx context.Context, sequence uint64) (*event.Entry, error) 
 	if err != nil {
 		return nil, storeError(err)
 	}
-	d := b.names.decode(&stored{
+	return &stored{
 		subject: raw.Subject, sequence: raw.Sequence, time: raw.Time, header: event.FieldsOf(raw.Header), data: raw.Data,
-	})
-	if d.newer != nil || !d.ok {
-		return nil, d.newer
-	}
-	return &d.entry, nil
+	}, nil
 }

@@ -270,3 +270,36 @@ func TestFetchLeavesOutWhatIsMissing(t *testing.T) {
 	equal(t, "found", strings.Join(found, " "), "1=a-0 8=a-7 50=a-49")
 	equal(t, "none", len(must(b.Fetch(limited(t), nil))(t)), 0)
 }
+
+// A replica that lags says of what is stored that there is no such message. What
+// the leader has is in the log, all the same.
+func TestAReplicaThatLagsLosesNothing(t *testing.T) {
+	b := open(t, small(t))
+	check(t, b.Source("web").Publish(limited(t), samples("a", 40)...))
+	lag(t, b)
+	sequences := make([]uint64, 40)
+	for i := range sequences {
+		sequences[i] = uint64(i) + 1
+	}
+	equal(t, "fetched", len(must(b.Fetch(limited(t), sequences))(t)), len(sequences))
+	r := b.ranges.acquire(limited(t), 1)
+	r.close() // before anything comes, or not
+	for r.last = 40; len(r.take(r.last, 40, 1<<20)) > 0; {
+	}
+	for range 5 {
+		if done, err := r.await(limited(t), b, 0, 1); done || err != nil {
+			t.Fatalf("there is nothing, it says: %v", err)
+		}
+	}
+}
+
+// lag has a replica answer for EVENTS that has nothing of it, and no other one.
+func lag(t *testing.T, b *Bus) {
+	t.Helper()
+	config := b.events.CachedInfo().Config
+	config.AllowDirect = false // so that the server itself answers as the leader only
+	must(b.js.UpdateStream(limited(t), config))(t)
+	must(b.conn.Subscribe("$JS.API.DIRECT.GET."+b.names.Events, func(m *nats.Msg) {
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}})
+	}))(t)
+}
