@@ -1,6 +1,7 @@
 package service
 
 import (
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -12,36 +13,65 @@ import (
 // start has needed. Those that are needed again come back from the file, or from
 // what the system has cached of it. It returns how many bytes were mapped.
 func dropCode() (mapped uint64) {
-	maps, err := os.ReadFile("/proc/self/maps")
+	mappings, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(maps)) {
-		from, size := codeOf(line)
-		if _, _, failed := unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(size), unix.MADV_DONTNEED); size > 0 && failed == 0 {
-			mapped += size
+	for code := range codeIn(string(mappings)) {
+		if _, _, failed := unix.Syscall(unix.SYS_MADVISE, uintptr(code.from), uintptr(code.size), unix.MADV_DONTNEED); failed == 0 {
+			mapped += code.size
 		}
 	}
 	return mapped
 }
 
-// codeOf returns where a mapping of a file lies that is executed and never
-// written to: one of a line of /proc/self/maps (proc_pid_maps(5)). What is
-// writable, or was before it was protected, has pages that no file has.
-func codeOf(line string) (from, size uint64) {
+// A mapping is a part of the address space.
+type mapping struct{ from, size uint64 }
+
+// codeIn yields the mappings of files that are executed and have no page that is
+// not the file's: of what /proc/self/smaps says (proc_pid_smaps(5)). Pages that
+// were written to would not come back as they are: breakpoints of a debugger,
+// probes of the system, and code that was relocated or changed in place.
+func codeIn(smaps string) iter.Seq[mapping] {
+	return func(yield func(mapping) bool) {
+		code, clean := mapping{}, false
+		for line := range strings.Lines(smaps) {
+			name, value, _ := strings.Cut(line, ":")
+			switch name {
+			case "Anonymous":
+				clean = strings.TrimSpace(value) == "0 kB"
+			case "Swap":
+				clean = clean && strings.TrimSpace(value) == "0 kB"
+			case "VmFlags": // the last line of a mapping
+				if clean && code.size > 0 && !yield(code) {
+					return
+				}
+				clean = false
+			default:
+				if next, begins := mappingOf(line); begins {
+					code, clean = next, false
+				}
+			}
+		}
+	}
+}
+
+// mappingOf reads the line that a mapping begins with. Only that of a file that is
+// executed and not writable has a size.
+func mappingOf(line string) (m mapping, begins bool) {
 	const perms, inode = 1, 4
 	fields := strings.Fields(line)
-	if len(fields) <= inode || fields[perms] != "r-xp" || fields[inode] == "0" {
-		return 0, 0
+	if len(fields) <= inode {
+		return m, false
 	}
 	first, last, _ := strings.Cut(fields[0], "-")
 	from, err := strconv.ParseUint(first, 16, 64)
 	if err != nil {
-		return 0, 0
+		return m, false
 	}
 	to, err := strconv.ParseUint(last, 16, 64)
-	if err != nil || to < from {
-		return 0, 0
+	if err != nil || to < from || fields[perms] != "r-xp" || fields[inode] == "0" {
+		return m, true
 	}
-	return from, to - from
+	return mapping{from, to - from}, true
 }

@@ -1,20 +1,38 @@
 package service
 
-import "testing"
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
 
-func TestCodeOf(t *testing.T) {
-	for line, want := range map[string][2]uint64{
-		"00400000-023bb000 r-xp 00000000 fe:00 131 /usr/bin/sluice\n":      {0x400000, 0x23bb000 - 0x400000},
-		"023bb000-05e00000 r--p 01fbb000 fe:00 131 /usr/bin/sluice\n":      {}, // may have been relocated before
-		"05e00000-05ec5000 rw-p 05a00000 fe:00 131 /usr/bin/sluice\n":      {},
-		"7ffc3a9f2000-7ffc3a9f4000 r-xp 00000000 00:00 0         [vdso]\n": {}, // no file
-		"ffffffffffffffffff-0 r-xp 00000000 fe:00 131 /usr/bin/sluice\n":   {},
-		"2000-1000 r-xp 00000000 fe:00 131 /usr/bin/sluice\n":              {},
-		"":   {},
-		"\n": {},
+	"golang.org/x/sys/unix"
+)
+
+func TestCodeIn(t *testing.T) {
+	const clean = "Size: 4 kB\nAnonymous:             0 kB\nSwap:                  0 kB\nVmFlags: rd ex mr\n"
+	const code = "00400000-023bb000 r-xp 00000000 fe:00 131 /usr/bin/sluice\n"
+	whole := []mapping{{0x400000, 0x23bb000 - 0x400000}}
+	for smaps, want := range map[string][]mapping{
+		code + clean:                whole,
+		code + clean + code + clean: append(whole, whole...),
+		code + strings.Replace(clean, "0 kB\nSwap", "4 kB\nSwap", 1):                         nil, // a breakpoint
+		code + strings.Replace(clean, "0 kB\nVm", "4 kB\nVm", 1):                             nil, // swapped out
+		"023bb000-05e00000 r--p 01fbb000 fe:00 131 /usr/bin/sluice\n" + clean:                nil,
+		"05e00000-05ec5000 rw-p 05a00000 fe:00 131 /usr/bin/sluice\n" + clean:                nil,
+		"7ffc3a9f2000-7ffc3a9f4000 r-xp 00000000 00:00 0         [vdso]\n" + clean + "x":     nil, // no file
+		"ffffffffffffffffff-0 r-xp 00000000 fe:00 131 /usr/bin/sluice\n" + clean:             nil,
+		"2000-1000 r-xp 00000000 fe:00 131 /usr/bin/sluice\n" + clean:                        nil,
+		code + "05e00000-05ec5000 rw-p 05a00000 fe:00 131 /usr/bin/sluice\n" + clean + clean: nil,
+		code: nil,
+		code + strings.Replace(clean, "Anonymous", "Other", 1): nil, // it is not said whether it was written to
+		"":   nil,
+		"\n": nil,
 	} {
-		if from, size := codeOf(line); from != want[0] || size != want[1] {
-			t.Errorf("%q: %d bytes from %#x on, want %d from %#x on", line, size, from, want[1], want[0])
+		if got := slices.Collect(codeIn(smaps)); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", smaps, got, want)
 		}
 	}
 }
@@ -22,5 +40,33 @@ func TestCodeOf(t *testing.T) {
 func TestDropCode(t *testing.T) {
 	if mapped := dropCode(); mapped < 1<<20 {
 		t.Errorf("%d bytes of code, want that of this program", mapped)
+	}
+}
+
+// Code that was changed in place stays as it is, as with breakpoints.
+func TestChangedCodeStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "code")
+	if err := os.WriteFile(path, make([]byte, os.Getpagesize()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	code, err := unix.Mmap(int(file.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(code) }()
+	code[0] = 0xcc
+	if err := unix.Mprotect(code, unix.PROT_READ|unix.PROT_EXEC); errors.Is(err, unix.EACCES) {
+		t.Skip("this system does not let code be changed")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	dropCode()
+	if code[0] != 0xcc {
+		t.Errorf("the code begins with %#x, and was changed to 0xcc", code[0])
 	}
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -35,7 +36,7 @@ func keepMemory(ctx context.Context) error {
 	percent := debug.SetGCPercent(mostPercent)
 	defer debug.SetGCPercent(percent)
 	collected, current := make(chan struct{}, 1), mostPercent
-	if percent == usualPercent {
+	if unsaid(percent) {
 		tellCollections(ctx, collected)
 	} else {
 		debug.SetGCPercent(percent)
@@ -62,6 +63,9 @@ func keepMemory(ctx context.Context) error {
 		}
 	}
 }
+
+// unsaid tells whether a percentage of the collector is nobody's wish.
+func unsaid(percent int) bool { return percent == usualPercent && os.Getenv("GOGC") == "" }
 
 // A collectable is garbage from the beginning. It has a pointer, since what has
 // none shares its memory with others when it is as small.

@@ -108,3 +108,67 @@ func TestMemoryIsGivenBack(t *testing.T) {
 
 // garbage lies on the heap.
 var garbage [][]byte
+
+// percentage is what the collector goes by.
+func percentage() int {
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample)
+	return int(sample[0].Value.Uint64())
+}
+
+// keeping runs keepMemory until the end of the test, with a percentage of before.
+func keeping(t *testing.T, percent int) {
+	t.Helper()
+	before := debug.SetGCPercent(percent)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- keepMemory(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := debug.SetGCPercent(before); got != percent {
+			t.Errorf("the percentage is %d afterwards, want %d", got, percent)
+		}
+	})
+}
+
+// waitForPercent collects until the percentage is as it should be.
+func waitForPercent(t *testing.T, low, high int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.GC() {
+		switch got := percentage(); {
+		case got >= low && got <= high:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("the percentage is %d, want %d to %d", got, low, high)
+		}
+	}
+}
+
+// TestThePercentageFollows shows that a heap which has grown and shrunk leaves
+// nothing of it behind.
+func TestThePercentageFollows(t *testing.T) {
+	t.Setenv("GOGC", "")
+	keeping(t, usualPercent)
+	for range 2 {
+		waitForPercent(t, 150, mostPercent)
+		for range 256 {
+			garbage = append(garbage, make([]byte, 1<<20))
+		}
+		waitForPercent(t, 1, 30)
+		garbage = nil
+	}
+	waitForPercent(t, 150, mostPercent)
+}
+
+// TestWhatTheUserSays shows that GOGC holds, also if it says what is usual.
+func TestWhatTheUserSays(t *testing.T) {
+	for said, want := range map[string]bool{"": true, "100": false, "off": false} {
+		t.Setenv("GOGC", said)
+		if unsaid(usualPercent) != want || unsaid(50) || unsaid(-1) {
+			t.Errorf("GOGC=%s: it is not kept", said)
+		}
+	}
+}
