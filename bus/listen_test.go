@@ -2,7 +2,9 @@ package bus
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -68,4 +70,62 @@ func TestAnExactFit(t *testing.T) {
 		seen += len(r.take(messages, messages, 1<<30))
 	}
 	equal(t, "interruptions", interrupted(), 0)
+}
+
+// After each status that a server may send in place of a message, the reader asks
+// again or begins anew, and never waits for what does not come.
+func TestEveryStatus(t *testing.T) {
+	b := open(t, small(t))
+	for status, again := range map[string]bool{
+		"408 Request Timeout":                 true,
+		"408 Interest Expired":                true,
+		"409 Message Size Exceeds MaxBytes":   true,
+		"100 Idle Heartbeat":                  false,
+		"400 Bad Request - invalid character": false,
+		"404 No Messages":                     false,
+		"409 Consumer Deleted":                false,
+		"409 Consumer is push based":          false,
+		"409 Exceeded MaxRequestBatch of 1":   false,
+		"409 Exceeded MaxWaiting":             false,
+		"409 Leadership Change":               false,
+		"409 Server Shutdown":                 false,
+		"412 Required Api Level":              false,
+		"423 Nats-Wrong-Pin-Id":               false,
+		"503":                                 false,
+		"":                                    false,
+	} {
+		header := "NATS/1.0 " + status + "\r\nNats-Pending-Messages: 1\r\n\r\n"
+		says := fmt.Sprintf("INFO {}\r\nHMSG _INBOX.x 1 %d %d\r\n%s\r\n", len(header), len(header), header)
+		conn := &scripted{Reader: strings.NewReader(says)}
+		w := must(newWire(conn))(t)
+		l := &listening{reader: b.newReader(b.live, b.names.Events, 1, jetstream.OrderedConsumerConfig{}, nil), wire: w, subject: "next"}
+		err := l.read()
+		asked := strings.Count(conn.told.String(), "PUB next ")
+		if ended := errors.Is(err, io.EOF); ended != again || again && asked != 2 || !again && asked != 1 {
+			t.Errorf("%s: asked %d times, and ends with: %v", status, asked, err)
+		}
+	}
+}
+
+// That all has come is said after the last message, when more may be asked for
+// already.
+func TestBatchCompletedIsNoNews(t *testing.T) {
+	b := open(t, small(t))
+	completed := "NATS/1.0 409 Batch Completed\r\n\r\n"
+	var says strings.Builder
+	says.WriteString("INFO {}\r\n")
+	for i := 1; i <= liveAhead+1; i++ {
+		fmt.Fprintf(&says, "MSG s 1 $JS.ACK.S.C.1.%d.%d.5.0 1\r\nx\r\n", i, i)
+		if i == liveAhead {
+			fmt.Fprintf(&says, "HMSG _INBOX.x 1 %d %d\r\n%s\r\n", len(completed), len(completed), completed)
+		}
+	}
+	conn := &scripted{Reader: strings.NewReader(says.String())}
+	w := must(newWire(conn))(t)
+	r := b.newReader(b.live, b.names.Events, 1, jetstream.OrderedConsumerConfig{}, func(*stored) any { return nil })
+	l := &listening{reader: r, wire: w, subject: "next"}
+	if err := l.read(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	equal(t, "messages", len(r.ahead), liveAhead+1)
 }

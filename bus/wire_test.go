@@ -65,10 +65,11 @@ type scripted struct {
 	told bytes.Buffer
 }
 
-func (s *scripted) Read(into []byte) (int, error)  { return s.Reader.Read(into) }
-func (s *scripted) Write(text []byte) (int, error) { return s.told.Write(text) }
-func (s *scripted) SetDeadline(time.Time) error    { return nil }
-func (s *scripted) Close() error                   { return nil }
+func (s *scripted) Read(into []byte) (int, error)   { return s.Reader.Read(into) }
+func (s *scripted) Write(text []byte) (int, error)  { return s.told.Write(text) }
+func (s *scripted) SetDeadline(time.Time) error     { return nil }
+func (s *scripted) SetReadDeadline(time.Time) error { return nil }
+func (s *scripted) Close() error                    { return nil }
 
 // hear has a wire read what a server says after its greeting, up to the first
 // error.

@@ -2,6 +2,7 @@ package router
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"sluice/event"
@@ -24,12 +25,16 @@ type Observation struct {
 // about is what is said of an event beside its outcome.
 type about struct{ source, id, typ, subject string }
 
-// know keeps what the outcomes of a delivery are about, until it is settled.
+// know keeps what the outcomes of a delivery are about, until it is settled. It
+// keeps copies: the texts of an event are parts of all its headers, which would stay
+// as long as a retry waits.
 func (u *run) know(key ledger.Key, e *event.Entry) {
 	if u.options.Observe == nil || e == nil || e.Event == nil {
 		return
 	}
-	u.observed[key] = about{source: e.Source, id: e.Event.ID, typ: e.Event.Type, subject: e.Event.Subject}
+	u.observed[key] = about{
+		source: e.Source, id: strings.Clone(e.Event.ID), typ: strings.Clone(e.Event.Type), subject: strings.Clone(e.Event.Subject),
+	}
 }
 
 // observe counts the outcomes of a record, and tells of them.
