@@ -167,7 +167,7 @@ func TestCatchUpIsChecked(t *testing.T) {
 	}{
 		{func(c *Config) { c.CatchUp = "first" }, `catch_up: "first": write skip, last or all`},
 		{func(c *Config) { c.MaxAge = age(time.Second) }, "max_age: 1s: write 1m to 30d"},
-		{func(c *Config) { c.Jitter = age(25 * time.Hour) }, "jitter: 25h0m0s: write at most 24h"},
+		{func(c *Config) { c.Jitter = age(25 * time.Hour) }, "jitter: 25h: write at most 24h"},
 		{func(c *Config) { c.Start = "tomorrow" }, `start: "tomorrow" is not a time: write it as 2027-03-29T02:30:00+01:00`},
 		{func(c *Config) { c.Start, c.End = "2027-01-02T00:00:00Z", "2027-01-01T00:00:00Z" }, "end: it is not after start (2027-01-02T00:00:00Z)"},
 		{func(c *Config) { c.Start, c.End = "2027-01-01T00:00:01Z", "2027-01-01T01:00:00Z" }, "end: the schedule has no tick up to then"},
