@@ -24,13 +24,17 @@ func (b *Bus) decoder() func(*stored) any {
 }
 
 // Bounds returns the first and the last sequence of the events. After all were
-// trimmed, and before the first, first is last+1.
+// trimmed, and before the first, first is last+1. It returns an *IncompatibleError
+// when the stream was made anew: its sequences mean something else then.
 func (b *Bus) Bounds(ctx context.Context) (first, last uint64, err error) {
 	ctx, release := b.line.hold(ctx)
 	defer release()
 	info, err := b.events.Info(ctx)
 	if err != nil {
 		return 0, 0, storeError(err)
+	}
+	if found := info.Config.Metadata[metaIncarnation]; found != b.incarnation {
+		return 0, 0, &IncompatibleError{Stream: b.names.Events, Field: "metadata " + metaIncarnation, Found: found, Wanted: b.incarnation}
 	}
 	return max(info.State.FirstSeq, 1), info.State.LastSeq, nil
 }

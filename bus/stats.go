@@ -51,9 +51,9 @@ func (b *Bus) streamStats(ctx context.Context, name string) (StreamStats, error)
 	}, nil
 }
 
-// Healthy returns nil when events can be stored: the server is there, the
-// stream of events answers a message as it would one to be stored, and the disk
-// has room.
+// Healthy returns nil when events can be stored: the server is there, the stream
+// of events is the one that was opened and answers a message as it would one to be
+// stored, and the disk has room.
 func (b *Bus) Healthy(ctx context.Context) error {
 	if b.server != nil {
 		if _, err := b.server.current(); err != nil {
@@ -65,6 +65,9 @@ func (b *Bus) Healthy(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	if _, _, err := b.Bounds(ctx); err != nil {
+		return err
+	}
 	probe := &nats.Msg{Subject: b.names.Event(0, "health"), Header: nats.Header{nats.MsgIdHdr: {"sluice health"}}}
 	fresh, err := b.publisher.dropStored(ctx, []*nats.Msg{probe})
 	if err != nil {

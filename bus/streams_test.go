@@ -266,3 +266,18 @@ func TestHealthyAndStats(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// A stream that somebody has deleted and made anew under a running sluice begins
+// with sequences that were read: that is told, because nobody reads them again.
+func TestAStreamMadeAnewIsTold(t *testing.T) {
+	b := open(t, small(t))
+	check(t, b.Source("web").Publish(limited(t), samples("a", 10)...))
+	check(t, b.js.DeleteStream(limited(t), b.names.Events))
+	must(b.js.CreateStream(limited(t), b.eventsConfig()))(t)
+	_, ranged := b.Range(limited(t), 1, 10, 1<<20)
+	for _, err := range []error{b.Healthy(limited(t)), ranged} {
+		if wrong, ok := errors.AsType[*IncompatibleError](err); !ok || wrong.Field != "metadata sluice-incarnation" || wrong.Wanted != b.incarnation {
+			t.Errorf("%v", err)
+		}
+	}
+}
