@@ -80,6 +80,8 @@ func (b *Bus) ledgerConfig() jetstream.StreamConfig {
 func (b *Bus) lettersConfig() jetstream.StreamConfig {
 	c := b.baseConfig(b.names.Letters, "letters: deliveries that could not be made", b.options.LetterBytes)
 	c.Subjects = []string{b.names.all(kindLetter)}
+	// They are read from the leader: a replica that lags says of one that it is gone.
+	c.AllowDirect = false
 	return c
 }
 
@@ -140,6 +142,7 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 // withLimits returns have with the settings that may change at any time.
 func withLimits(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	have.MaxBytes, have.MaxMsgSize, have.Replicas = want.MaxBytes, want.MaxMsgSize, want.Replicas
+	have.AllowDirect = have.AllowDirect && want.AllowDirect
 	if want.Placement != nil {
 		have.Placement = want.Placement
 	}
@@ -170,7 +173,7 @@ func compatible(have, want jetstream.StreamConfig) error {
 	check("sealed", have.Sealed, false)
 	check("deny_delete", have.DenyDelete, false)
 	check("deny_purge", have.DenyPurge, false)
-	check("allow_direct", have.AllowDirect, true)
+	check("allow_direct", have.AllowDirect, have.AllowDirect || want.AllowDirect)
 	check("allow_atomic", have.AllowAtomicPublish, true)
 	check("allow_msg_counter", have.AllowMsgCounter, false)
 	check("persist_mode", have.PersistMode, want.PersistMode)

@@ -65,6 +65,9 @@ func TestOpenBringsLimitsUpToDate(t *testing.T) {
 	b, err := Open(t.Context(), o)
 	check(t, err)
 	incarnation := b.Incarnation()
+	letters := must(b.js.Stream(limited(t), b.names.Letters))(t).CachedInfo().Config
+	letters.AllowDirect = true // as it was
+	must(b.js.UpdateStream(limited(t), letters))(t)
 	shut(t, b)
 	o.MaxBytes, o.LedgerBytes, o.LetterBytes, o.StateBytes = 300<<20, 70<<20, 20<<20, 1<<20
 	o.MaxEventSize, o.Duplicates = 2<<20, time.Minute
@@ -72,6 +75,7 @@ func TestOpenBringsLimitsUpToDate(t *testing.T) {
 	equal(t, "incarnation", b.Incarnation(), incarnation)
 	config := b.events.CachedInfo().Config
 	equal(t, "window", config.Duplicates, time.Minute)
+	equal(t, "letters by any replica", must(b.js.Stream(limited(t), b.names.Letters))(t).CachedInfo().Config.AllowDirect, false)
 	for i, want := range []uint64{300 << 20, 70 << 20, 20 << 20} {
 		equal(t, "limit", must(b.Stats(limited(t)))(t)[i].MaxBytes, want)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"sluice/bus"
 	"sluice/dlq"
 	"sluice/event"
@@ -74,6 +76,41 @@ func TestAReplayedEntryIsTheEvent(t *testing.T) {
 	entry := stretch.Entries[0]
 	if entry.Trigger != "resize" || entry.Origin != "inc.1.resize" || string(entry.Event.AppendJSON(nil)) != string(l.Event.AppendJSON(nil)) {
 		t.Errorf("%+v", entry)
+	}
+}
+
+// TestLettersAreReadFromTheLeader, which has all of them. Any replica may answer a
+// direct get (ADR-31): one that lags would say of a letter that it is gone, and the
+// replay would leave it out.
+func TestLettersAreReadFromTheLeader(t *testing.T) {
+	b := openBus(t, bus.Options{})
+	var asked atomic.Int64
+	for _, subject := range []string{b.Names().Letters, b.Names().Letters + ".>"} {
+		_, err := b.JetStream().Conn().Subscribe("$JS.API.DIRECT.GET."+subject, func(m *nats.Msg) {
+			asked.Add(1)
+			_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := openStore(t, b)
+	for i := range 20 {
+		put(t, s, letter(uint64(i+1), "resize"))
+	}
+	if _, err := s.Get(t.Context(), "inc.1.resize"); err != nil {
+		t.Error(err)
+	}
+	if found := list(t, s, dlq.Filter{IDs: []string{"inc.2.resize"}}); len(found) != 1 {
+		t.Errorf("found: %+v", found)
+	}
+	job, err := s.Replay(t.Context(), dlq.ReplayRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s)
+	if job = jobEnds(t, s, job.ID); job.Replayed != 20 || asked.Load() > 0 {
+		t.Errorf("%d times any replica was asked: %+v", asked.Load(), job)
 	}
 }
 
