@@ -133,6 +133,25 @@ func BenchmarkStepOne(b *testing.B) {
 	}
 }
 
+// BenchmarkStandings looks at how the triggers stand, which must not hold up the
+// core: 1,000 of them with 100,000 waiting deliveries.
+func BenchmarkStandings(b *testing.B) {
+	state := fresh()
+	const n, each = 1000, 100
+	for i := range uint32(n) {
+		state.Triggers[i+1] = &ledger.Trigger{Gate: ledger.Gate{Trigger: i + 1, Name: fmt.Sprintf("t%d", i), Fingerprint: "f", Start: 1, Since: 1}, Waiting: each}
+		for s := range uint64(each) {
+			state.Waiting[ledger.Key{Trigger: i + 1, Sequence: s + 1}] = &ledger.Waiting{Attempts: 1, Due: 1}
+		}
+	}
+	state.Mark = each
+	c := core.Open(state, each, core.Options{})
+	c.Step(time.Unix(1_700_000_000, 0), []core.Input{core.Configure{Version: 1, Triggers: triggers(n, policy)}})
+	for b.Loop() {
+		c.Standings()
+	}
+}
+
 func TestSaturated(t *testing.T) {
 	r := newRig(t, core.Trigger{Name: "a", Concurrency: 1, Buffer: 4}, core.Trigger{Name: "b", Concurrency: 1, Buffer: 4}, core.Trigger{Name: "rare"})
 	a, b, rare := r.numbers["a"], r.numbers["b"], r.numbers["rare"]

@@ -321,10 +321,16 @@ type tally struct {
 }
 
 // tally counts the deliveries of each trigger.
-func (c *Core) tally() map[*trigger]tally {
-	all := make(map[*trigger]tally, len(c.order))
+func (c *Core) tally() map[*trigger]*tally {
+	all := make(map[*trigger]*tally, len(c.order))
+	for _, t := range c.order {
+		all[t] = &tally{}
+	}
 	for key, d := range c.live {
 		of := all[d.t]
+		if of == nil { // its trigger has left
+			continue
+		}
 		switch recorded := c.state.Waiting[key] != nil; {
 		case recorded && d.underWay():
 			of.listed++
@@ -339,7 +345,6 @@ func (c *Core) tally() map[*trigger]tally {
 				of.due = d.due
 			}
 		}
-		all[d.t] = of
 	}
 	return all
 }

@@ -359,27 +359,6 @@ func TestRecordFits(t *testing.T) {
 	}
 }
 
-// TestStandingsAreCheap: looking at how the triggers stand does not hold
-// up the core.
-func TestStandingsAreCheap(t *testing.T) {
-	state := fresh()
-	const n, each = 1000, 100
-	for i := range uint32(n) {
-		state.Triggers[i+1] = &ledger.Trigger{Gate: ledger.Gate{Trigger: i + 1, Name: fmt.Sprintf("t%d", i), Fingerprint: "f", Start: 1, Since: 1}, Waiting: each}
-		for s := range uint64(each) {
-			state.Waiting[ledger.Key{Trigger: i + 1, Sequence: s + 1}] = &ledger.Waiting{Attempts: 1, Due: 1}
-		}
-	}
-	state.Mark = each
-	r := newHand(t, state, each, core.Options{})
-	r.step(core.Configure{Version: 1, Triggers: triggers(n, policy)})
-	began := time.Now()
-	r.core.Standings()
-	if took := time.Since(began); took > 200*time.Millisecond {
-		t.Errorf("%v for %d triggers with %d waiting deliveries", took, n, n*each)
-	}
-}
-
 // TestSnapshotOfAnOutage: a sink that is away for an hour does not make a
 // state that cannot be written any more.
 func TestSnapshotOfAnOutage(t *testing.T) {

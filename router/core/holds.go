@@ -2,7 +2,7 @@ package core
 
 // holds says what keeps the deliveries of t from starting, of which there are so
 // many.
-func (c *Core) holds(t *trigger, of tally) (all []Hold) {
+func (c *Core) holds(t *trigger, of *tally) (all []Hold) {
 	if t.standsStill() {
 		return nil // which its standing says
 	}
